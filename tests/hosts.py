@@ -165,7 +165,7 @@ class TestHost:
         )  # fmt: skip
 
     def start_ovn(self, public: str = "203.0.113.1/24") -> None:
-        """Central and controller; physnet1 is br-ex, whose address on the host is `public`. Needs Open vSwitch."""
+        """Central and controller; physnet1 is br-ex with the address `public`. Needs Open vSwitch."""
         if self.alive("ovn/ovn-controller.pid"):
             return
         self.run(["/usr/share/ovn/scripts/ovn-ctl", "start_northd"])
