@@ -178,9 +178,9 @@ def lock(obj):
 def note(obj, step: str = "", progress: int | None = None, **fields) -> None:
     """Write the step of a running promise (columns, no event) and show it. Half a second between mere progress."""
     now = timezone.now()
-    if step == obj.step and not fields:
-        if progress == obj.progress or (now - obj.updated_at).total_seconds() < 0.5:
-            return
+    too_soon = progress == obj.progress or (now - obj.updated_at).total_seconds() < 0.5
+    if step == obj.step and not fields and too_soon:
+        return
     values = {"progress": progress, "updated_at": now, **fields}
     if step and step != obj.step:
         values |= {"step": step, "step_since": now}
