@@ -7,7 +7,7 @@ os.environ.setdefault("CLOUDPANEL_STATE", tempfile.mkdtemp(prefix="cloudpanel-te
 os.environ.setdefault("CLOUDPANEL_COMPUTE", "fake")
 os.environ.setdefault("CLOUDPANEL_HOST", "hv1")
 
-from cloudpanel.settings import *  # noqa: E402, F403
+from cloudpanel.settings import *  # noqa: F403
 
 DOORBELL = False
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
@@ -17,3 +17,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.kernel"]  # noqa: F405
+
+# A file, not memory: threads and processes then meet the locks that they meet in production.
+if not config.DATABASE:  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": str(config.STATE / "test.sqlite3")}  # noqa: F405

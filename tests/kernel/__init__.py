@@ -1,0 +1,1 @@
+"""A resource that exists only to test the kernel."""
