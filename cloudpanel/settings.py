@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from cryptography.fernet import Fernet
 from django.core.management.utils import get_random_secret_key
 
 from cloudpanel import config
@@ -29,6 +30,7 @@ def _secret(name: str, make) -> str:
 
 
 SECRET_KEY = _secret("django.key", get_random_secret_key)
+CREDENTIAL_KEY = _secret("credential.key", lambda: Fernet.generate_key().decode())
 FERNET_DIR = config.SECRETS / "fernet"
 
 INSTALLED_APPS = [
