@@ -65,7 +65,10 @@ class SecurityGroupSpec:
 
 @dataclass(frozen=True)
 class RouterPortSpec:
-    """The router's leg in a tenant network, or its gateway port in a provider network."""
+    """The router's leg in a tenant network, or its gateway port in a provider network.
+
+    `ensure_router` makes and removes both of its ends; `ensure_port` and `ensure_no_port` are not for it.
+    """
 
     id: str
     network: str
@@ -100,8 +103,10 @@ class NetworkDriver(Protocol):
     """The network of the whole cloud.
 
     Every verb may be repeated at any time and leaves the engine as described; absent is success for
-    `ensure_no_`. A verb that needs an object that does not exist yet (a port's network, a group) raises a
-    `DriverError` that is not permanent. Objects without our mark are never touched.
+    `ensure_no_`. A verb that needs an object that does not exist yet (a port's network and groups, a router's
+    networks, a floating IP's router) raises a `DriverError` that is not permanent. A rule's remote group and a
+    floating IP's port may come later. With a network go its ports, with a router its floating IPs. Objects
+    without our mark are never touched. Thread safe; no call blocks for longer than about a minute.
     """
 
     def ensure_network(self, spec: NetworkSpec) -> None: ...
@@ -109,7 +114,7 @@ class NetworkDriver(Protocol):
     def ensure_port(self, spec: PortSpec) -> None: ...
     def ensure_no_port(self, id: str) -> None: ...
     def port_up(self, id: str) -> bool:
-        """Is the port plugged on a host? Says nothing about the guest behind it."""
+        """Is the port plugged on a host? Says nothing about the guest behind it. False for an unknown port."""
 
     def ensure_security_group(self, spec: SecurityGroupSpec) -> None: ...
     def ensure_no_security_group(self, id: str) -> None: ...
@@ -122,4 +127,10 @@ class NetworkDriver(Protocol):
         "security_groups": ..., "floating_ips": ...}."""
 
     def userspace_datapath(self, chassis: str) -> bool:
-        """True where the host forwards packets in user space; guests there must not offload checksums."""
+        """True where the host forwards packets in user space; guests there must not offload checksums.
+
+        False too for a host that has never joined the network.
+        """
+
+    def remove_everything(self) -> None:
+        """Nothing that carries our mark is left in the engine."""
