@@ -17,6 +17,10 @@ def project_group(project_id: str) -> str:
     return f"project.{project_id}"
 
 
+def user_group(user_id: str) -> str:
+    return f"user.{user_id}"
+
+
 ADMIN_GROUP = "admin"
 
 
@@ -40,7 +44,15 @@ async def _send(group: str, message: dict) -> None:
 def tell(project_id: str, payload: dict) -> None:
     """After the commit, send `payload` to the pages of the project (without one: to administrators)."""
     group = project_group(project_id) if project_id else ADMIN_GROUP
-    message = {"type": "changed", "payload": payload}
+    _send_on_commit(group, {"type": "changed", "payload": payload})
+
+
+def recheck(user_id: str) -> None:
+    """After the commit, the sockets of the user's sessions look whether their log-in still holds."""
+    _send_on_commit(user_group(user_id), {"type": "check"})
+
+
+def _send_on_commit(group: str, message: dict) -> None:
     transaction.on_commit(
         lambda: asyncio.run_coroutine_threadsafe(_send(group, message), _running_loop()) and None, robust=True
     )
