@@ -70,5 +70,7 @@ def inspect(path: Path, disk_format: str) -> int:
     facts = json.loads(answer.stdout)
     details = facts.get("format-specific", {}).get("data", {})
     if facts.get("backing-filename") or details.get("data-file") or facts.get("encrypted"):
-        raise CloudError("The disk refers to other files or is encrypted; only a plain one is taken.", field="file")
+        raise CloudError(
+            "The disk refers to other files or is encrypted; only a plain one is taken.", field="file"
+        )
     return int(facts["virtual-size"])

@@ -128,7 +128,7 @@ class Instance(Resource):
         Status.REBOOTING_HARD: Status.ERROR,
         Status.DELETING: None,
     }
-    # The steps of a boot, in order; `timeline` holds when each was reached.
+    # The steps of a boot, in order; BootStep rows hold when each was reached.
     STEPS = ("placed", "disk", "port", "started", "address", "metadata", "ready")
 
     user_id = models.CharField(max_length=64)
@@ -177,6 +177,21 @@ class Instance(Resource):
     @property
     def queue(self) -> str:
         return f"host.{self.host.name}" if self.host_id else "central"
+
+
+class BootStep(models.Model):
+    """When a step of the instance's last boot was reached; reconciler and agent write without meeting."""
+
+    instance = models.ForeignKey(Instance, models.CASCADE, related_name="boot_steps")
+    step = models.CharField(max_length=16)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["at", "id"]
+        constraints = [models.UniqueConstraint(fields=["instance", "step"], name="step_once_a_boot")]
+
+    def __str__(self) -> str:
+        return f"{self.instance}: {self.step}"
 
 
 class CachedImage(Reconciled):
