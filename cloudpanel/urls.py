@@ -1,2 +1,5 @@
+from django.urls import include, path
 
-urlpatterns: list = []
+urlpatterns = [
+    path("identity", include("apps.projects.api.urls")),
+]

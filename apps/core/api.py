@@ -114,7 +114,7 @@ class ServiceView(APIView):
 
     def finalize_response(self, request, response, *args, **kwargs):
         response = super().finalize_response(request, response, *args, **kwargs)
-        if response.status_code in (204, 205, 304):
+        if response.status_code in (204, 205, 304) or request.method == "HEAD":
             response.data = None
         response.headers.pop("Allow", None) if response.status_code != 405 else None
         return response

@@ -8,9 +8,11 @@ from apps.core.errors import Forbidden, NotFound
 Check = Callable[[Context], bool]
 
 
-def _role(name: str, needs: str) -> Check:
+def _role(name: str, needs: str, *, in_project: bool = True) -> Check:
+    """A role given for the whole system is none in a project: whoever asks for it has chosen no project."""
+
     def check(ctx: Context) -> bool:
-        return name in ctx.roles
+        return name in ctx.roles and (bool(ctx.project_id) or not in_project)
 
     check.needs = needs  # type: ignore[attr-defined]
     return check
@@ -20,8 +22,8 @@ def _role(name: str, needs: str) -> Check:
 READER = _role("reader", "the role reader in this project")
 MEMBER = _role("member", "the role member in this project")
 MANAGER = _role("manager", "the role manager in this project")
-ADMIN = _role("admin", "the role admin")
-SERVICE = _role("service", "the role service")
+ADMIN = _role("admin", "the role admin", in_project=False)
+SERVICE = _role("service", "the role service", in_project=False)
 
 _rules: dict[str, Check] = {}
 

@@ -7,9 +7,25 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.core.context import Context
+from apps.core.errors import NotFound
+
 
 def new_id() -> str:
     return uuid.uuid4().hex
+
+
+class IdentityQuerySet(models.QuerySet):
+    """Administrators see everybody; all others see where they are themselves."""
+
+    def visible_to(self, ctx: Context):
+        return self if ctx.is_admin else self.mine(ctx)
+
+    def get_for(self, ctx: Context, pk):
+        try:
+            return self.visible_to(ctx).get(pk=pk)
+        except self.model.DoesNotExist:
+            raise NotFound(f"Could not find {self.model._meta.model_name}: {pk}.") from None
 
 
 class Identity(models.Model):
@@ -30,8 +46,20 @@ class Identity(models.Model):
         return self.name
 
 
+class DomainQuerySet(IdentityQuerySet):
+    def mine(self, ctx: Context):
+        return self.filter(pk__in=(ctx.user_domain_id, ctx.project_domain_id))
+
+
 class Domain(Identity):
     name = models.CharField(max_length=64, unique=True)
+
+    objects = DomainQuerySet.as_manager()
+
+
+class ProjectQuerySet(IdentityQuerySet):
+    def mine(self, ctx: Context):
+        return self.filter(pk__in=Assignment.objects.filter(user_id=ctx.user_id).values("project_id"))
 
 
 class Project(Identity):
@@ -41,8 +69,15 @@ class Project(Identity):
     tags = models.JSONField(default=list, blank=True)
     tokens_valid_after = models.DateTimeField(null=True, blank=True)  # older tokens are revoked
 
+    objects = ProjectQuerySet.as_manager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["domain", "name"], name="project_name_in_domain")]
+
+    @property
+    def project_id(self) -> str:
+        """A project belongs to itself: policy and events ask every object whose it is."""
+        return self.pk
 
 
 class Role(Identity):
@@ -61,7 +96,12 @@ class Role(Identity):
         return frozenset(implied for name in names for implied in cls.IMPLIES.get(name, (name,)))
 
 
-class UserManager(BaseUserManager):
+class UserQuerySet(IdentityQuerySet):
+    def mine(self, ctx: Context):
+        return self.filter(pk=ctx.user_id)
+
+
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):
     def get_by_natural_key(self, name):
         return self.get(name=name, domain_id="default")
 
