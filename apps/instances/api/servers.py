@@ -314,12 +314,11 @@ class ServerAction(ServerView):
         return Response(status=202)
 
     def _console_output(self, instance, argument):
-        enforce(self.ctx, "os_compute_api:os-console-output", instance)
         length = (argument or {}).get("length")
         if length not in (None, -1, "-1") and not str(length).isdigit():
             raise CloudError("Invalid input for field/attribute length: a whole number is needed.")
         lines = None if length in (None, -1, "-1") else int(length)
-        return Response({"output": consoles.console_log(instance, lines)})
+        return Response({"output": consoles.console_log(self.ctx, instance, lines)})
 
     def _vnc_console(self, instance, argument):
         if self.mv >= 6:
@@ -344,7 +343,7 @@ class RemoteConsoles(ServerView):
     """POST /servers/{id}/remote-consoles: a URL that opens one console once."""
 
     since = 6
-    KINDS = {("vnc", "novnc"): "screen", ("serial", "serial"): "serial"}
+    KINDS = {("vnc", "novnc"): consoles.SCREEN, ("serial", "serial"): consoles.SERIAL}
 
     def post(self, request, server_id):
         asked = self.only(self.body("remote_console"), {"protocol", "type"}, "remote_console")
@@ -354,13 +353,11 @@ class RemoteConsoles(ServerView):
 
     @staticmethod
     def url(view, instance: Instance, protocol, kind) -> str:
-        enforce(view.ctx, "os_compute_api:os-remote-consoles", instance)
         ours = RemoteConsoles.KINDS.get((protocol, kind))
         if ours is None:
             raise CloudError(f"Unavailable console type {kind}. There are novnc (vnc) and serial (serial).")
         ticket = consoles.issue(view.ctx, instance, ours)
-        path = "novnc" if ours == "screen" else "serial"
-        return f"{base_url(view.request)}/console/{path}?token={ticket}"
+        return base_url(view.request) + consoles.page_path(ours, ticket)
 
 
 class ServerMetadata(ServerView):
