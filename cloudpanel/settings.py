@@ -167,8 +167,8 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
-    "DEFAULT_RENDERER_CLASSES": ["apps.core.api.WireRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.core.api.WireParser"],
+    "DEFAULT_RENDERER_CLASSES": ["apps.core.wire.WireRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.wire.WireParser"],
 }
 
 SECURE_REFERRER_POLICY = "no-referrer"

@@ -9,8 +9,6 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpResponse
 from django.utils.module_loading import import_string
 from rest_framework import exceptions as drf
-from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -20,29 +18,6 @@ from apps.core.errors import CloudError, DriverError, NotFound, Unauthorized
 log = logging.getLogger(__name__)
 
 UNAUTHENTICATED = "The request you have made requires authentication."
-
-
-class WireRenderer(BaseRenderer):
-    """Plain values to JSON, encoded once."""
-
-    media_type = "application/json"
-    format = "json"
-    charset = None
-    render_style = "binary"
-
-    def render(self, data, accepted_media_type=None, renderer_context=None):
-        return b"" if data is None else orjson.dumps(data)
-
-
-class WireParser(BaseParser):
-    media_type = "application/json"
-
-    def parse(self, stream, media_type=None, parser_context=None):
-        try:
-            body = stream.read()
-            return orjson.loads(body) if body else {}
-        except orjson.JSONDecodeError:
-            raise CloudError("Malformed request body: it is not JSON.") from None
 
 
 def base_url(request) -> str:
