@@ -158,10 +158,7 @@ class Instance(Resource):
     locked_reason = models.CharField(max_length=255, blank=True, default="")
     power_state = models.CharField(max_length=16, blank=True, default="")  # what the hypervisor last said
     placement = models.JSONField(null=True, blank=True)  # the decision record
-    timeline = models.JSONField(default=list, blank=True)  # [[step, ISO time], ...] of the last boot
-    asked_reboot = models.BooleanField(
-        default=False
-    )  # the hypervisor was told to; a reboot is not repeatable
+    boot_started_at = models.DateTimeField(null=True, blank=True)  # when the last boot was asked for
     launched_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
 
@@ -177,6 +174,11 @@ class Instance(Resource):
     @property
     def queue(self) -> str:
         return f"host.{self.host.name}" if self.host_id else "central"
+
+    @property
+    def timeline(self) -> list[tuple[str, str]]:
+        """[(step, ISO time)] of the last boot; lists prefetch `boot_steps`."""
+        return [(reached.step, reached.at.isoformat()) for reached in self.boot_steps.all()]
 
 
 class BootStep(models.Model):
