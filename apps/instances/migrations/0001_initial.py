@@ -73,6 +73,7 @@ class Migration(migrations.Migration):
                 ('user_data', models.TextField(blank=True, default='')),
                 ('config_drive', models.BooleanField(default=False)),
                 ('admin_pass', models.CharField(blank=True, default='', max_length=255)),
+                ('guest_password', models.CharField(blank=True, default='', max_length=1020)),
                 ('access_ipv4', models.CharField(blank=True, default='', max_length=64)),
                 ('access_ipv6', models.CharField(blank=True, default='', max_length=64)),
                 ('disk_config', models.CharField(default='MANUAL', max_length=8)),
