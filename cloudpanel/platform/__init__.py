@@ -1,0 +1,1 @@
+"""What turns the Django project into a running cloud: set-up, engines, supervisor, clean-up."""
