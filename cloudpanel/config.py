@@ -70,6 +70,13 @@ OVN_SB = str(Setting("CLOUDPANEL_OVN_SB", "unix:/run/ovn/ovnsb_db.sock", "OVN so
 OVS_DB = str(
     Setting("CLOUDPANEL_OVS_DB", "unix:/run/openvswitch/db.sock", "Open vSwitch database of this host.")
 )
+OVN_LOG = str(
+    Setting(
+        "CLOUDPANEL_OVN_LOG",
+        "/var/log/ovn/ovn-controller.log",
+        "Log of ovn-controller, which tells of DHCP leases.",
+    )
+)
 PUBLIC_CIDR = str(
     Setting(
         "CLOUDPANEL_PUBLIC_CIDR",
