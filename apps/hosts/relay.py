@@ -68,6 +68,11 @@ def console_log(host: Host, instance_id: str, max_bytes: int) -> bytes:
     return _ask(host, {"op": "log", "instance": str(instance_id), "bytes": max_bytes})
 
 
+def ping(host: Host) -> None:
+    """Return when the agent answers; HopError when it does not."""
+    _ask(host, {"op": "ping"})
+
+
 def networks_changed(host: Host) -> None:
     """The agent looks which networks have instances on its host. One that does not answer looks when it is back."""
     try:

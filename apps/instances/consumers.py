@@ -16,7 +16,7 @@ with the hop that failed:
 | 4503 | browser to portal | the portal cannot check the ticket now: get another |
 | 4502 | portal to host | the agent of the host does not answer, or went away |
 | 4504 | host to QEMU | the guest is off, or its host's hypervisor does not answer |
-| 4410 | host to QEMU | the console was open and the guest ended it: it was stopped or deleted, or another session took its serial line |
+| 4410 | host to QEMU | an open console ended: guest stopped or deleted, or its serial line opened elsewhere |
 
 After 4401, 4403 and 4410 trying again by oneself makes no sense before the instance's status changes or the person asks.
 """
@@ -55,7 +55,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
 
     async def connect(self):
         offered = self.scope["subprotocols"]
-        await self.accept("binary" if "binary" in offered or offered else None)
+        await self.accept("binary" if "binary" in offered else None)
         try:
             self.ticket = await database_sync_to_async(consoles.spend)(self._shown(offered))
             if self.ticket is None:
@@ -64,8 +64,9 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
                     "Browser to portal: this link was used, or is older than a minute. Open the console again.",
                 )
             instance = await database_sync_to_async(admit)(self.ticket)
+            self.host = instance.host
             self.reader, self.writer = await relay.open_console(
-                instance.host, self.ticket["kind"], str(instance.pk)
+                self.host, self.ticket["kind"], str(instance.pk)
             )
         except relay.HopError as error:
             await self.hang_up(HOPS[error.hop], error.message)
@@ -120,11 +121,13 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
             carry.cancel()
 
     async def carry(self) -> tuple[int, str]:
-        try:
+        with contextlib.suppress(ConnectionResetError):
             while data := await self.reader.read(relay.CHUNK):
                 await self.send(bytes_data=data)
-        except ConnectionResetError:
-            return NO_AGENT, "Portal to host: the host's agent went away. Connect again in a moment."
+        try:
+            await asyncio.to_thread(relay.ping, self.host)
+        except relay.HopError as error:
+            return HOPS[error.hop], error.message
         return GUEST_ENDED, (
             "Host to QEMU: the console ended. The guest was stopped, or its serial line is open elsewhere."
         )
