@@ -6,10 +6,10 @@ import logging
 
 from django.contrib.auth.hashers import check_password, make_password
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
 from django.utils import timezone
 
-from apps.core import events
+from apps.core import events, live
 from apps.core.context import Context
 from apps.core.errors import CloudError, Conflict, Forbidden, NotFound, Unauthorized
 from apps.core.policy import enforce
@@ -77,6 +77,7 @@ def change_password(ctx: Context, *, original: str, password: str, address: str 
         user.password_changed_at = user.tokens_valid_after = timezone.now()
         user.save(update_fields=["password", "password_changed_at", "tokens_valid_after"])
         events.record(user, "change_password", by=ctx)
+        live.recheck(user.pk)
     return user
 
 
@@ -110,12 +111,17 @@ def update_user(ctx: Context, *, user: User, password: str | None = None, **chan
         changes |= {"password": _hashed(password), "password_changed_at": now, "tokens_valid_after": now}
     if changes.get("enabled") is False:
         changes["tokens_valid_after"] = now
-    return _update(ctx, user, changes)
+    with transaction.atomic():
+        if "tokens_valid_after" in changes:
+            live.recheck(user.pk)
+        return _update(ctx, user, changes)
 
 
 def delete_user(ctx: Context, *, user: User) -> None:
     enforce(ctx, "identity:delete_user", user)
-    _delete(ctx, user)
+    with transaction.atomic():
+        live.recheck(user.pk)
+        _delete(ctx, user)
 
 
 def create_project(ctx: Context, *, name: str, domain: Domain | None = None, **attributes) -> Project:
@@ -133,7 +139,16 @@ def update_project(ctx: Context, *, project: Project, **changes) -> Project:
         changes["name"] = _name(changes["name"], 64)
     if changes.get("enabled") is False:
         changes["tokens_valid_after"] = timezone.now()
-    return _update(ctx, project, changes)
+    with transaction.atomic():
+        if "tokens_valid_after" in changes:
+            _recheck(Assignment.objects.filter(project=project))
+        return _update(ctx, project, changes)
+
+
+def _recheck(assignments) -> None:
+    """The open pages of those who have these roles look whether they may still be open."""
+    for user_id in assignments.values_list("user_id", flat=True).distinct():
+        live.recheck(user_id)
 
 
 def delete_project(ctx: Context, *, project: Project) -> None:
@@ -157,6 +172,7 @@ def update_domain(ctx: Context, *, domain: Domain, **changes) -> Domain:
             now = timezone.now()
             domain.users.update(tokens_valid_after=now)
             domain.projects.update(tokens_valid_after=now)
+            _recheck(Assignment.objects.filter(Q(user__domain=domain) | Q(project__domain=domain)))
         return _update(ctx, domain, changes)
 
 
@@ -241,6 +257,7 @@ def unassign(ctx: Context, *, user: User, role: Role, project: Project | None = 
         raise NotFound(f"Could not find role assignment with role: {role.pk}, user: {user.pk}.")
     detail = str(assignment)
     assignment.delete()
+    live.recheck(user.pk)
     events.record(user, "unassign", by=ctx, detail=detail, data=_grant(role, project))
 
 

@@ -423,3 +423,11 @@ def test_a_key_goes_when_its_last_token_could_not_be_shown_any_more(own_keys, mo
     os.utime(own_keys / "2", (time.time() - hours * 3600,) * 2)
     keys.rotate()
     assert sorted(path.name for path in own_keys.iterdir()) == ["2", "3"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda f: f.__name__)
+def test_open_pages_are_told_to_look_whether_they_may_stay(alice, ada, ending, monkeypatch):
+    told = []
+    monkeypatch.setattr(operations.live, "recheck", told.append)
+    ending(alice, ada)
+    assert alice.user_id in told
