@@ -15,9 +15,10 @@ from django.core.handlers.asgi import ASGIHandler, RequestAborted, get_script_pr
 from django.core.handlers.base import BaseHandler  # noqa: E402
 from django.core.signals import request_started  # noqa: E402
 from django.http import FileResponse  # noqa: E402
-from django.urls import path, set_script_prefix  # noqa: E402
+from django.urls import path, re_path, set_script_prefix  # noqa: E402
 
-from apps.core.consumers import LiveConsumer, SameOrigin, WithSession  # noqa: E402
+from apps.core.consumers import LiveConsumer, SameOrigin, WithSession, refuse  # noqa: E402
+from apps.projects.middleware import context_from_session  # noqa: E402
 
 THREADS = 8
 
@@ -78,8 +79,8 @@ class Portal(ASGIHandler):
             yield chunk
 
 
-websockets = [path("ws/live", LiveConsumer.as_asgi())]
+websockets = [path("ws/live", LiveConsumer.as_asgi()), re_path("", refuse)]
 
 application = ProtocolTypeRouter(
-    {"http": Portal(), "websocket": SameOrigin(WithSession(URLRouter(websockets)))}
+    {"http": Portal(), "websocket": SameOrigin(WithSession(URLRouter(websockets), context_from_session))}
 )

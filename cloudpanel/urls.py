@@ -1,5 +1,15 @@
+"""Where everything is: the APIs below their services' names, the pages at the root."""
+
 from django.urls import include, path
 
+from apps.core.health import healthz
+
 urlpatterns = [
+    path("healthz", healthz),
     path("identity", include("apps.projects.api.urls")),
+    path("", include("apps.dashboard.urls")),
 ]
+
+handler403 = "apps.dashboard.views.forbidden"
+handler404 = "apps.dashboard.views.not_found"
+handler500 = "apps.dashboard.views.failed"

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 ENDED = 4401  # the log-in ended: the page goes to the log-in form
 AGAIN = 1013  # connect again and fetch everything anew
 HEARTBEAT = 15  # s; a page that hears nothing for two of them has lost its socket
+PATIENCE = 3  # s that Redis may take to confirm a subscription
 RECHECK = 60  # s between looks at the session, for what nobody told us
 
 
@@ -94,9 +96,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def __call__(self, scope, receive, send):
         try:
             await super().__call__(scope, receive, send)
-        except (RedisError, OSError) as error:
-            log.warning("Live updates: Redis does not answer: %s", error)
-            await send({"type": "websocket.close", "code": AGAIN})
+        except (RedisError, OSError, AttributeError) as error:  # the last: redis-py's, of a breaking connection
+            log.warning("Live updates: Redis does not answer: %r", error)
+            with contextlib.suppress(RuntimeError, OSError):  # closed already
+                await send({"type": "websocket.close", "code": AGAIN})
 
     async def connect(self):
         self.ctx = await self.scope["who"]()
@@ -104,17 +107,27 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.accept()  # a refused handshake has no code that the page could read
             await self.close(ENDED)
             return
+        await lifeline.hold(self)
         self.groups = [project_group(self.ctx.project_id), user_group(self.ctx.user_id)]
         if self.ctx.is_admin:
             self.groups.append(ADMIN_GROUP)
         for group in self.groups:
             await self.channel_layer.group_add(group, self.channel_name)
+        # The layer does not say whether Redis heard that: a message that comes back does.
+        await self.channel_layer.send(self.channel_name, {"type": "subscribed"})
+        self.heart = asyncio.create_task(self.give_up())
+
+    async def give_up(self):
+        await asyncio.sleep(PATIENCE)
+        await self.close(AGAIN)
+
+    async def subscribed(self, message):
+        self.heart.cancel()
         await self.accept()
-        lifeline.add(self)
         self.heart = asyncio.create_task(self.beat())
 
     async def disconnect(self, code):
-        lifeline.discard(self)
+        lifeline.release(self)
         if self.heart:
             self.heart.cancel()
 
@@ -156,28 +169,32 @@ class Lifeline:
     def __init__(self):
         self.sockets: set[LiveConsumer] = set()
         self.task: asyncio.Task | None = None
+        self.lock = asyncio.Lock()
 
-    def add(self, socket: LiveConsumer) -> None:
-        self.sockets.add(socket)
+    async def hold(self, socket: LiveConsumer) -> None:
+        """From now on `socket` is closed when Redis is lost. RedisError or OSError when it is not there."""
         hosts = settings.CHANNEL_LAYERS["default"].get("CONFIG", {}).get("hosts", [])
-        if hosts and (self.task is None or self.task.done()):
-            self.task = asyncio.create_task(self.watch(hosts[0]))
+        async with self.lock:
+            if hosts and (self.task is None or self.task.done()):
+                pool = aioredis.ConnectionPool.from_url(hosts[0])
+                connection = await pool.get_connection()
+                await connection.send_command("PING")
+                await connection.read_response()
+                self.task = asyncio.create_task(self.watch(connection))
+        self.sockets.add(socket)
 
-    def discard(self, socket: LiveConsumer) -> None:
+    def release(self, socket: LiveConsumer) -> None:
         self.sockets.discard(socket)
 
-    async def watch(self, url: str) -> None:
+    async def watch(self, connection) -> None:
         """Returns when the connection broke and the sockets are closed; the next socket starts it anew."""
-        pool = aioredis.ConnectionPool.from_url(url)
         try:
-            connection = await pool.get_connection()
-            await connection.send_command("SUBSCRIBE", "cp.lifeline")
-            while True:
-                await connection.read_response(timeout=float("inf"))
+            await connection.send_command("BLPOP", "cp.lifeline", 0)  # nobody ever puts anything there
+            await connection.read_response(timeout=math.inf)
         except (RedisError, OSError) as error:
             log.warning("Redis is gone, pages will connect again: %s", error)
         finally:
-            await pool.disconnect()
+            await connection.disconnect()
         for socket in list(self.sockets):
             await socket.close(AGAIN)
 

@@ -17,7 +17,7 @@ from django.views.generic import TemplateView
 
 from apps.core import counting, events, filters
 from apps.core.context import Context
-from apps.core.errors import CloudError, DriverError, Unavailable
+from apps.core.errors import CloudError, DriverError, Forbidden, Unavailable
 
 AUDITED = (403, 409, 413)  # refusals that leave a trace: policy, quota, capacity, conflict
 
@@ -56,6 +56,7 @@ class PageView(TemplateView):
     """A page for people who are logged in; `self.ctx` is who asks. A CloudError becomes the page that says why."""
 
     ctx: Context
+    needs_project = True
     audit = (
         "",
         "",
@@ -65,6 +66,10 @@ class PageView(TemplateView):
         if request.ctx is None:
             return log_in_first(request)
         self.ctx = request.ctx
+        if self.needs_project and not self.ctx.project_id:
+            return refusal_page(
+                request, Forbidden("You are in no project yet. An administrator can add you to one.")
+            )
         try:
             return super().dispatch(request, *args, **kwargs)
         except DriverError as error:
