@@ -1,5 +1,8 @@
 """The cast: Alice and Bob are members of project `lab`, Mallory of another one, Ada administers the cloud."""
 
+import os
+from pathlib import Path
+
 import pytest
 from django.utils import timezone
 
@@ -133,3 +136,14 @@ def api(client):
         return Client(headers={"X-Auth-Token": getattr(token, "value", token)})
 
     return api
+
+
+@pytest.fixture(scope="session")
+def cloud():
+    """The running cloud that `python -m tests.stack` made for us."""
+    from tests.cloud import Cloud
+
+    state = os.environ.get("CLOUDPANEL_STACK")
+    if not state:
+        pytest.fail("These tests need a cloud of their own: python -m tests.stack pytest tests/system")
+    return Cloud(Path(state))
