@@ -18,6 +18,7 @@ from django.http import FileResponse  # noqa: E402
 from django.urls import path, re_path, set_script_prefix  # noqa: E402
 
 from apps.core.consumers import LiveConsumer, SameOrigin, WithSession, refuse  # noqa: E402
+from apps.instances.consumers import websocket_urls  # noqa: E402
 from apps.projects.middleware import context_from_session  # noqa: E402
 
 THREADS = 8
@@ -79,7 +80,7 @@ class Portal(ASGIHandler):
             yield chunk
 
 
-websockets = [path("ws/live", LiveConsumer.as_asgi()), re_path("", refuse)]
+websockets = [path("ws/live", LiveConsumer.as_asgi()), *websocket_urls, re_path("", refuse)]
 
 application = ProtocolTypeRouter(
     {"http": Portal(), "websocket": SameOrigin(WithSession(URLRouter(websockets), context_from_session))}

@@ -7,6 +7,8 @@ from apps.core.health import healthz
 urlpatterns = [
     path("healthz", healthz),
     path("identity", include("apps.projects.api.urls")),
+    path("image", include("apps.images.api.urls")),
+    path("identity", include("apps.projects.api.urls")),
     path("", include("apps.dashboard.urls")),
 ]
 
