@@ -42,11 +42,11 @@ def authenticate(
     """The user with this password, found by `user_id`, or by name in the domain (its id, or `domain_name`).
 
     Unauthorized, in the same words and after the same time, for an unknown user, a wrong password and one who is
-    disabled. `address` is the caller's: failures are counted by user and address, and slow the next attempts down.
+    disabled. `address` is the caller's: after some failures of user and address together, TooSoon (an
+    Unauthorized with status 429, whose message says how long) until a pause is over.
     """
     key = throttle.key_of(user_id or f"{name}@{domain_name or domain}", address)
-    if not throttle.wait_for_turn(key):
-        raise Unauthorized(UNAUTHENTICATED)
+    throttle.take_turn(key)
     users = User.objects.select_related("domain")
     if user_id:
         user = users.filter(pk=user_id).first()

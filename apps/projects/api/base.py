@@ -17,6 +17,12 @@ class IdentityView(ServiceView):
     def error_body(self, error: CloudError) -> dict:
         return error_form(error.status, error.message)
 
+    def refusal(self, error: CloudError):
+        response = super().refusal(error)
+        if "retry_after" in error.data:
+            response["Retry-After"] = str(error.data["retry_after"])
+        return response
+
     @property
     def root(self) -> str:
         return f"{base_url(self.request)}/identity/v3"
