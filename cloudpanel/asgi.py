@@ -65,6 +65,8 @@ class Portal(ASGIHandler):
         if isinstance(response, FileResponse):
             response.block_size = self.chunk_size
         if not response.streaming:
+            if response.status_code not in (204, 304):
+                response.headers.setdefault("Content-Length", str(len(response.content)))
             response.close()
         return response
 

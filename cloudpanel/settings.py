@@ -188,7 +188,9 @@ LOGGING = {
         "ovsdbapp": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
-        "uvicorn.access": {"level": "INFO"},
+        # uvicorn's own handlers know no filter: its lines, the access log too, go through ours.
+        "uvicorn": {"level": "INFO", "handlers": [], "propagate": True},
+        "uvicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
     },
 }
 
