@@ -22,7 +22,6 @@ FREE = 5  # failures without a pause
 LONGEST_PAUSE = 30  # s
 MEMORY = 900  # s that failures are remembered after the last one
 
-_waiting = threading.BoundedSemaphore(WAITING)
 _own = LocMemCache("throttle", {})
 
 
