@@ -13,6 +13,7 @@ from apps.core.errors import NotFound
 from apps.core.middleware import is_api
 from apps.projects import tokens
 from apps.projects.models import User
+from apps.projects.standing import UNSCOPED
 
 
 class SessionContext:
@@ -46,7 +47,7 @@ def context_from_session(session) -> Context | None:
     ctx = tokens.context_for(user_id, session["project_id"], issued_at, audit_id)
     if ctx is not None:
         return ctx
-    for project_id in (*(project.pk for project in tokens.available_projects(user_id)), tokens.UNSCOPED):
+    for project_id in (*(project.pk for project in tokens.available_projects(user_id)), UNSCOPED):
         ctx = tokens.context_for(user_id, project_id, issued_at, audit_id)
         if ctx is not None:
             session["project_id"] = project_id
@@ -63,11 +64,11 @@ def log_in(request, user: User, project_id: str = "") -> Context | None:
     request.session.cycle_key()
     rotate_token(request)
     request.session["user_id"] = user.pk
-    request.session["project_id"] = project_id or user.default_project_id or tokens.UNSCOPED
+    request.session["project_id"] = project_id or user.default_project_id or UNSCOPED
     _begin(request.session)
-    if request.session["project_id"] == tokens.UNSCOPED:
+    if request.session["project_id"] == UNSCOPED:
         projects = tokens.available_projects(user.pk)
-        request.session["project_id"] = projects[0].pk if projects else tokens.UNSCOPED
+        request.session["project_id"] = projects[0].pk if projects else UNSCOPED
     request.ctx = context_from_session(request.session)
     if request.ctx is not None:
         request.ctx = request.ctx.with_request(request.id)

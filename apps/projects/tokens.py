@@ -10,16 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 from cryptography.fernet import InvalidToken
-from django.db.models import Exists
 from django.utils import timezone
 
 from apps.core.context import Context
 from apps.projects.keys import GRACE, fernet
-from apps.projects.models import Assignment, Project, RevokedToken, Role, User
+from apps.projects.models import Assignment, Project, RevokedToken
+from apps.projects.standing import SYSTEM, Standing, standing
 from cloudpanel import config
 
-UNSCOPED = ""
-SYSTEM = "system"
 LONGEST = 2048  # characters of a token that is worth opening
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,38 +39,6 @@ class Token:
     @property
     def audit_id(self) -> str:
         return self.audit_ids[0]
-
-
-@dataclass(frozen=True)
-class Party:
-    """A user or a project with its domain, as a token's body names them."""
-
-    id: str
-    name: str
-    domain_id: str
-    domain_name: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Who somebody is and what they may do in a scope, as the database says now."""
-
-    user: Party
-    project: Party | None = None
-    system: bool = False
-    assigned: tuple[str, ...] = ()  # role names, without those they imply
-
-    def context(self, audit_id: str = "") -> Context:
-        return Context(
-            user_id=self.user.id,
-            user_name=self.user.name,
-            user_domain_id=self.user.domain_id,
-            project_id=self.project.id if self.project else "",
-            project_name=self.project.name if self.project else "",
-            project_domain_id=self.project.domain_id if self.project else "",
-            roles=Role.with_implied(self.assigned),
-            audit_id=audit_id,
-        )
 
 
 def new_audit_id() -> str:
@@ -135,56 +101,6 @@ def decode(value: str, *, allow_expired: bool = False) -> Token | None:
         audit_ids=tuple(audit_ids),
         value=value,
     )
-
-
-_USER = ("id", "name", "domain_id", "domain__name", "enabled", "domain__enabled", "tokens_valid_after")
-_OF_USER = tuple(f"user__{name}" for name in _USER)
-_OF_PROJECT = tuple(f"project__{name}" for name in _USER)
-
-
-def standing(
-    user_id: str, scope: str, *, audit_id: str = "", issued_at: datetime | None = None
-) -> Standing | None:
-    """What the user may do in the scope now: None when they may not be there, or what they show was revoked.
-
-    `issued_at`: when what they show was issued; without it, now. One query.
-    """
-    revoked = Exists(RevokedToken.objects.filter(audit_id=audit_id))
-    if scope == UNSCOPED:
-        rows = list(User.objects.filter(pk=user_id).values_list(revoked, *_USER))
-    elif scope == SYSTEM:
-        rows = list(
-            Assignment.objects.filter(user_id=user_id, project=None).values_list(
-                revoked, *_OF_USER, "role__name"
-            )
-        )
-    else:
-        rows = list(
-            Assignment.objects.filter(user_id=user_id, project_id=scope).values_list(
-                revoked, *_OF_USER, "role__name", *_OF_PROJECT
-            )
-        )
-    if not rows or rows[0][0]:
-        return None
-    user = _party(rows[0][1:8], issued_at)
-    if user is None:
-        return None
-    if scope == UNSCOPED:
-        return Standing(user)
-    roles = tuple(row[8] for row in rows)
-    if scope == SYSTEM:
-        return Standing(user, system=True, assigned=roles)
-    project = _party(rows[0][9:16], issued_at)
-    return Standing(user, project, assigned=roles) if project else None
-
-
-def _party(row: tuple, issued_at: datetime | None) -> Party | None:
-    id, name, domain_id, domain_name, enabled, domain_enabled, valid_after = row
-    if not (enabled and domain_enabled):
-        return None
-    if issued_at is not None and valid_after is not None and issued_at < valid_after:
-        return None
-    return Party(id, name, domain_id, domain_name)
 
 
 def standing_of(token: Token) -> Standing | None:

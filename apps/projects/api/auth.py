@@ -9,9 +9,10 @@ from apps.projects import tokens
 from apps.projects.api.base import IdentityView, take
 from apps.projects.api.bodies import project_body
 from apps.projects.catalog import catalog
-from apps.projects.models import Assignment, Project, Role, User
+from apps.projects.models import Assignment, Project, User
 from apps.projects.operations import UNAUTHENTICATED, authenticate
-from apps.projects.tokens import SYSTEM, UNSCOPED, Party, Standing, Token
+from apps.projects.standing import SYSTEM, UNSCOPED, Party, Standing, roles_of, standing
+from apps.projects.tokens import Token
 
 TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -26,11 +27,11 @@ class Tokens(IdentityView):
         identity = take(auth, "identity", dict)
         user_id, methods, parent = self._identify(identity)
         scope, chosen = _scope(auth.get("scope"), user_id)
-        standing = tokens.standing(user_id, scope)
-        if standing is None and not chosen:
+        found = standing(user_id, scope)
+        if found is None and not chosen:
             scope = UNSCOPED
-            standing = tokens.standing(user_id, scope)
-        if standing is None:
+            found = standing(user_id, scope)
+        if found is None:
             raise Unauthorized(UNAUTHENTICATED)
         token = tokens.issue(
             user_id,
@@ -39,13 +40,13 @@ class Tokens(IdentityView):
             methods=methods,
             parent=parent,
         )
-        return self._answer(token, standing, 201)
+        return self._answer(token, found, 201)
 
     def get(self, request):
-        token, standing = self._subject(allow_expired=self.flag("allow_expired"))
+        token, found = self._subject(allow_expired=self.flag("allow_expired"))
         if token.user_id != self.ctx.user_id and "service" not in self.ctx.roles:
             enforce(self.ctx, "identity:validate_token")
-        return self._answer(token, standing, 200)
+        return self._answer(token, found, 200)
 
     def delete(self, request):
         token, _ = self._subject()
@@ -56,15 +57,15 @@ class Tokens(IdentityView):
 
     def _subject(self, *, allow_expired: bool = False) -> tuple[Token, Standing]:
         token = tokens.decode(self.request.headers.get("X-Subject-Token", ""), allow_expired=allow_expired)
-        standing = tokens.standing_of(token) if token else None
-        if token is None or standing is None:
+        found = tokens.standing_of(token) if token else None
+        if token is None or found is None:
             raise NotFound("Failed to validate token.")
-        return token, standing
+        return token, found
 
-    def _answer(self, token: Token, standing: Standing, status: int) -> Response:
+    def _answer(self, token: Token, found: Standing, status: int) -> Response:
         shown = None if "nocatalog" in self.request.query_params else catalog(base_url(self.request))
         return Response(
-            {"token": token_body(token, standing, shown)},
+            {"token": token_body(token, found, shown)},
             status=status,
             headers={"X-Subject-Token": token.value, "Vary": "X-Auth-Token"},
         )
@@ -145,20 +146,19 @@ def _project(given: dict) -> str:
     return project_id
 
 
-def token_body(token: Token, standing: Standing, shown: list[dict] | None) -> dict:
+def token_body(token: Token, found: Standing, shown: list[dict] | None) -> dict:
     body = {
         "methods": token.methods,
-        "user": _party_body(standing.user) | {"password_expires_at": None},
+        "user": _party_body(found.user) | {"password_expires_at": None},
         "audit_ids": token.audit_ids,
         "expires_at": token.expires_at.strftime(TIME),
         "issued_at": token.issued_at.strftime(TIME),
     }
     if token.scope == UNSCOPED:
         return body
-    names = Role.with_implied(standing.assigned)
-    body["roles"] = list(Role.objects.filter(name__in=names).order_by("name").values("id", "name"))
-    if standing.project:
-        body |= {"project": _party_body(standing.project), "is_domain": False}
+    body["roles"] = roles_of(found)
+    if found.project:
+        body |= {"project": _party_body(found.project), "is_domain": False}
     else:
         body["system"] = {"all": True}
     if shown is not None:
