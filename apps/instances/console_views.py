@@ -5,9 +5,9 @@ from django.urls import path, reverse
 from django.views.generic import TemplateView
 
 from apps.core.api import base_url, json_response
-from apps.core.errors import CloudError, NotFound
+from apps.core.errors import CloudError, NotFound, Unavailable
 from apps.core.policy import allowed
-from apps.core.views import PageView
+from apps.core.views import PageView, refusal_page
 from apps.instances import consoles
 from apps.instances.models import Instance
 
@@ -121,6 +121,12 @@ class ConsoleStandalone(TemplateView):
 
     template_name = "dashboard/console_standalone.html"
     kind = consoles.SCREEN
+
+    def get(self, request, *args, **kwargs):
+        try:
+            return super().get(request, *args, **kwargs)
+        except Unavailable as error:
+            return refusal_page(request, error)
 
     def get_context_data(self, **kwargs):
         value = consoles.peek(self.request.GET.get("token", ""))
