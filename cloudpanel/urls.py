@@ -8,7 +8,6 @@ urlpatterns = [
     path("healthz", healthz),
     path("identity", include("apps.projects.api.urls")),
     path("image", include("apps.images.api.urls")),
-    path("identity", include("apps.projects.api.urls")),
     path("", include("apps.dashboard.urls")),
 ]
 
