@@ -1,5 +1,6 @@
 """A browser's end of a websocket, for tests. (channels.testing needs daphne, which the product does not use.)"""
 
+import asyncio
 import json
 
 from asgiref.testing import ApplicationCommunicator
@@ -26,8 +27,17 @@ class Socket(ApplicationCommunicator):
 
     async def hears(self, timeout: float = 2):
         """The next message; for a close its code."""
-        message = await self.receive_output(timeout)
+        awake = asyncio.create_task(self._stay_awake())
+        try:
+            message = await self.receive_output(timeout)
+        finally:
+            awake.cancel()
         return message["code"] if message["type"] == "websocket.close" else json.loads(message["text"])
+
+    async def _stay_awake(self) -> None:
+        """The in-memory channel layer does not wake the loop of another thread."""
+        while True:
+            await asyncio.sleep(0.01)
 
     async def says(self, message) -> None:
         await self.send_input({"type": "websocket.receive", "text": json.dumps(message)})

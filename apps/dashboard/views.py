@@ -21,6 +21,7 @@ from apps.dashboard.shell import CLEARED, tasks
 from apps.projects import middleware as session
 from apps.projects.models import User
 from apps.projects.operations import authenticate
+from apps.projects.throttle import TooSoon
 
 A_YEAR = 365 * 86400
 
@@ -48,6 +49,9 @@ class LogIn(View):
                 address=request.META.get("REMOTE_ADDR") or "",
             )
             ctx = session.log_in(request, user)
+        except TooSoon as error:
+            form.add_error(None, error.message)
+            return self.show(form, error.status)
         except Unauthorized:
             ctx = None
         if ctx is None:
