@@ -431,3 +431,14 @@ def test_open_pages_are_told_to_look_whether_they_may_stay(alice, ada, ending, m
     monkeypatch.setattr(operations.live, "recheck", told.append)
     ending(alice, ada)
     assert alice.user_id in told
+
+
+def test_a_role_in_the_system_is_none_in_a_project(ada, roles):
+    from apps.core.errors import Forbidden
+    from apps.core.policy import enforce
+
+    Assignment.objects.create(user=user_of(ada), role=roles["admin"])
+    system = tokens.context_from_token(tokens.issue(ada.user_id, system=True).value)
+    enforce(system, "identity:list_users")
+    with pytest.raises(Forbidden, match="in this project"):
+        enforce(system, "get_images")
