@@ -10,6 +10,8 @@ from apps.core.context import Context
 from apps.core.live import project_group, user_group
 from tests.sockets import Socket
 
+pytestmark = pytest.mark.django_db(transaction=True)  # Channels looks after database connections
+
 ALICE = Context(user_id="alice", project_id="lab", roles=frozenset({"member"}))
 
 
