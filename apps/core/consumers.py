@@ -97,7 +97,12 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def __call__(self, scope, receive, send):
         try:
             await super().__call__(scope, receive, send)
-        except (RedisError, OSError, AttributeError) as error:  # the last: redis-py's, of a breaking connection
+        except (
+            RedisError,
+            OSError,
+            AttributeError,
+            RuntimeError,
+        ) as error:  # the last two: of a breaking connection
             log.warning("Live updates: Redis does not answer: %r", error)
             with contextlib.suppress(RuntimeError, OSError):  # closed already
                 await send({"type": "websocket.close", "code": AGAIN})

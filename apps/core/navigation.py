@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of resource that people know by name. Its model needs `visible_to` and a column `name`."""
+    """A kind of resource that people know by name. Its model needs `visible_to` and `created_at`."""
 
     model: type
     label: str  # "Instance"
@@ -35,7 +35,7 @@ class Kind:
     url_name: str = ""  # of the page of one, which takes `pk`; "" where it has none
     list_url: str = ""  # of its list
     task: bool = False  # its promises and failures are tasks in the drawer
-    search: tuple[str, ...] = ("name",)  # columns the palette looks into
+    search: tuple[str, ...] = ("name",)  # columns the palette looks into; the first that is filled is shown
 
     def url(self, pk) -> str:
         return reverse(self.url_name, args=[pk]) if self.url_name else ""

@@ -44,13 +44,11 @@ def _resources(kind: navigation.Kind, ctx: Context, text: str) -> list[dict]:
             one |= Q(**{f"{column}__icontains": word})
         condition &= one
     rows = kind.model.objects.visible_to(ctx).filter(condition).order_by("-created_at")
-    columns = [name for name in kind.search if name != "name"]
     found = []
-    for pk, name, *others in rows.values_list("pk", "name", *columns)[:PER_KIND]:
-        sub = " ".join([kind.label, *(str(other) for other in others if other)])
+    for pk, *texts in rows.values_list("pk", *kind.search)[:PER_KIND]:
+        label, *others = [str(text) for text in texts if text] or [str(pk)]
         url = kind.url(pk) or (reverse(kind.list_url) if kind.list_url else "")
         if url:
-            found.append(
-                {"group": "Resources", "label": name or str(pk), "sub": sub, "url": url, "icon": kind.icon}
-            )
+            sub = " ".join([kind.label, *others])
+            found.append({"group": "Resources", "label": label, "sub": sub, "url": url, "icon": kind.icon})
     return found
