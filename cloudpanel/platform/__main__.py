@@ -1,7 +1,6 @@
 """`python -m cloudpanel.platform VERB`: what the Makefile's run, up, down, status, image and clean call."""
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
@@ -10,14 +9,13 @@ import sys
 import time
 
 from cloudpanel import config
-from cloudpanel.platform import engines, host
+from cloudpanel.platform import clean, engines, host
 from cloudpanel.platform.children import Children
+from cloudpanel.platform.lock import become_the_supervisor, stop_supervisor, supervisor_pid
 from cloudpanel.platform.supervisor import STATUS, CannotStart, Supervisor
 
-LOCK = config.RUN / "supervisor.lock"  # held, with our pid in it, for as long as we live
 READY = "\x04ready"  # last line that a detached supervisor says
 SHOWN = config.SECRETS / "passwords.shown"
-DOWN_PATIENCE = 60  # s
 
 
 def run(report: int | None = None) -> int:
@@ -25,15 +23,9 @@ def run(report: int | None = None) -> int:
     os.chdir(config.ROOT)
     os.umask(0o022)
     host.storage()
-    lock = open(LOCK, "a+")  # noqa: SIM115 - until the end
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not become_the_supervisor():
         print("CloudPanel runs already: see `make status`; `make down` stops it.")
         return 1
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
     audience = os.fdopen(report, "w", buffering=1) if report else sys.stdout
 
     def say(line: str) -> None:
@@ -51,7 +43,7 @@ def run(report: int | None = None) -> int:
             audience.close()
 
     try:
-        asyncio.run(Supervisor(say, show).run(ready))
+        asyncio.run(Supervisor(engines.table(), say, show).run(ready))
     except CannotStart as error:
         say(f"CloudPanel cannot start: {error}")
         return 1
@@ -90,16 +82,12 @@ def up() -> int:
 
 def down() -> int:
     """No supervisor runs, nor anything that it started; guests go on running."""
-    if not (pid := supervisor_pid()):
+    if not supervisor_pid():
         print("CloudPanel does not run.")
         return 0
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + DOWN_PATIENCE
-    while supervisor_pid():
-        if time.monotonic() > deadline:
-            print(f"The supervisor (pid {pid}) has not ended after {DOWN_PATIENCE} s; see var/log.")
-            return 1
-        time.sleep(0.1)
+    if not stop_supervisor():
+        print(f"The supervisor (pid {supervisor_pid()}) has not ended; see {config.STATE}/log.")
+        return 1
     print("CloudPanel is stopped.")
     return 0
 
@@ -141,19 +129,6 @@ def image() -> int:
     return subprocess.run(engines.GUEST_BUILD, check=False).returncode
 
 
-def supervisor_pid() -> int:
-    """The pid of the supervisor that runs on this state directory; 0: there is none."""
-    try:
-        with open(LOCK) as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return int(lock.read() or 0)
-    except FileNotFoundError:
-        pass
-    return 0
-
-
 def welcome() -> str:
     """Where to go now; passwords only the first time."""
     lines = [f"CloudPanel: http://{config.LISTEN}"]
@@ -177,16 +152,16 @@ def _duration(seconds: float) -> str:
     return f"{days}d {hours:02}:{minutes:02}" if days else f"{hours}:{minutes:02}:{seconds:02}"
 
 
-def clean() -> int:
-    from cloudpanel.platform.clean import clean
+def as_root() -> None:
+    """Go on as root, unless the engines are fake."""
+    if os.geteuid() and config.COMPUTE != "fake":
+        settings = ",".join(name for name in os.environ if name.startswith("CLOUDPANEL_") or name == "YES")
+        os.execvp("sudo", ["sudo", f"--preserve-env={settings}", *sys.orig_argv])  # noqa: S606
 
-    return clean()
 
+VERBS = {"run": run, "up": up, "down": down, "status": status, "image": image, "clean": clean.clean}
 
 if __name__ == "__main__":
     verb, *arguments = sys.argv[1:]
-    sys.exit(
-        {"run": run, "up": up, "down": down, "status": status, "image": image, "clean": clean}[verb](
-            *map(int, arguments)
-        )
-    )
+    as_root()
+    sys.exit(VERBS[verb](*map(int, arguments)))

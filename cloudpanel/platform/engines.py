@@ -57,22 +57,28 @@ def _celery(*args: object) -> tuple[str, ...]:
 
 
 def table() -> list[Process]:
-    """Every process of the configured cloud, each after what it needs.
+    """Every process of the configured cloud, each after what it needs."""
+    used = engines()
+    return used + _own(needs=tuple(p.name for p in used))
+
+
+def engines() -> list[Process]:
+    """Queue, hypervisor and network.
 
     An engine whose address is not the default one belongs to somebody else, perhaps on another machine:
     it is neither started nor in the table.
     """
-    engines = []
+    used = []
     if f"unix://{config.RUN}/redis.sock" == config.REDIS:
-        engines += [_redis()]
+        used += [_redis()]
     if config.COMPUTE == "libvirt" and config.LIBVIRT_URI == "qemu:///system":
-        engines += [_libvirtd()]
+        used += [_libvirtd()]
     if config.NETWORK == "ovn" and config.OVS_DB == "unix:/run/openvswitch/db.sock":
         network = _open_vswitch()
         if config.OVN_NB == "unix:/run/ovn/ovnnb_db.sock":
             network += _ovn_central()
-        engines += [*network, _ovn_controller(needs=tuple(p.name for p in network))]
-    return engines + _own(needs=tuple(p.name for p in engines))
+        used += [*network, _ovn_controller(needs=tuple(p.name for p in network))]
+    return used
 
 
 def _redis() -> Process:

@@ -1,4 +1,4 @@
-"""Starts the processes of `engines.table()` in the order of their needs and keeps them running.
+"""Starts a table of processes in the order of their needs and keeps them running.
 
 One program, in the foreground (`make run`) or detached (`make up`). Nothing is polled once all are ready: a
 process that ends is noticed by its SIGCHLD and started again after 0.2 s, then 0.4 s ... 10 s, and from
@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cloudpanel import config
-from cloudpanel.platform import engines
 from cloudpanel.platform.children import Child, Children
 from cloudpanel.platform.engines import Process
 from cloudpanel.platform.listen import listen
@@ -57,23 +56,32 @@ class Service:
 class Supervisor:
     """`say` gets each line meant for the person who started us; `show` each line of our own processes' logs."""
 
-    def __init__(self, say: Callable[[str], None], show: Callable[[str, str], None]):
+    def __init__(
+        self,
+        table: list[Process],
+        say: Callable[[str], None],
+        show: Callable[[str, str], None] = lambda *_: None,
+    ):
         self.say, self.show = say, show
-        self.services = {p.name: Service(p) for p in engines.table()}
+        self.services = {p.name: Service(p) for p in table}
         self.stopping = False
         self.failure: asyncio.Future
         self.children: Children
         self.listener: socket.socket | None = None
 
-    async def run(self, when_ready: Callable[[], None]) -> None:
-        """Until TERM or INT; all that we started is stopped then. CannotStart if it did not all become ready."""
+    async def run(self, when_ready: Callable[[], None] | None = None) -> None:
+        """Until TERM or INT, or without `when_ready` until all is ready; what we started is stopped then.
+
+        CannotStart if it did not all become ready.
+        """
         self.children = Children()
         loop = asyncio.get_running_loop()
         self.failure = loop.create_future()
         stop = asyncio.Event()
         for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(sig, self._asked_to_stop, stop)
-        self.listener = listen()
+        if any(service.process.listens for service in self.services.values()):
+            self.listener = listen()
         started = time.monotonic()
         for service in self.services.values():
             service.task = asyncio.create_task(self._keep(service))
@@ -84,7 +92,7 @@ class Supervisor:
             await asyncio.wait({all_up, asked, self.failure}, return_when=asyncio.FIRST_COMPLETED)
             if self.failure.done():
                 raise CannotStart(self.failure.result())
-            if not asked.done():
+            if when_ready and not asked.done():
                 self.say(f"All ready after {time.monotonic() - started:.1f} s.")
                 when_ready()
                 await asked
