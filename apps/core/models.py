@@ -122,6 +122,7 @@ class Event(models.Model):
             models.Index(fields=["project_id", "-id"], name="event_project"),
             models.Index(fields=["object_id", "-id"], name="event_object"),
             models.Index(fields=["at"], name="event_at"),
+            models.Index(fields=["project_id", "at"], condition=Q(outcome="failed"), name="event_failed"),
         ]
 
     def __str__(self) -> str:

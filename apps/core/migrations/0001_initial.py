@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ('data', models.JSONField(blank=True, null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['project_id', '-id'], name='event_project'), models.Index(fields=['object_id', '-id'], name='event_object'), models.Index(fields=['at'], name='event_at')],
+                'indexes': [models.Index(fields=['project_id', '-id'], name='event_project'), models.Index(fields=['object_id', '-id'], name='event_object'), models.Index(fields=['at'], name='event_at'), models.Index(condition=models.Q(('outcome', 'failed')), fields=['project_id', 'at'], name='event_failed')],
             },
         ),
         migrations.CreateModel(
