@@ -214,7 +214,8 @@ def quota_bar(used, limit, add=0, label="", thin=False):
     css = "e" if over and not add else "w" if share > 85 else "u"
     spoken = format_html(' role="img" aria-label="{}"', label) if label else mark_safe(' aria-hidden="true"')
     return format_html(
-        '<svg class="bar{}"{}><rect class="{}" x="0%" width="{}%" height="100%"/><rect class="{}" x="{}%" width="{}%" height="100%"/></svg>',
+        '<svg class="bar{}"{}><rect class="{}" x="0%" width="{}%" height="100%"/>'
+        '<rect class="{}" x="{}%" width="{}%" height="100%"/></svg>',
         " thin" if thin else "",
         spoken,
         css,
@@ -279,3 +280,36 @@ def sort_head(context, key, label, css=""):
         "next": f"-{key}" if up else key,
         "direction": "ascending" if up else "descending" if down else "",
     }
+
+
+@register.simple_tag
+def widget(field, **attrs):
+    """The form field's control in our dress, tied to its hint and its error by id."""
+    kind = getattr(field.field.widget, "input_type", "")
+    css = (
+        "form-check-input"
+        if kind in ("checkbox", "radio")
+        else "form-select"
+        if kind == "select"
+        else "form-control"
+    )
+    described = [f"{field.auto_id}_helptext"] if field.help_text else []
+    if field.errors:
+        described.append(f"{field.auto_id}_error")
+        css += " is-invalid"
+        attrs["aria-invalid"] = "true"
+    if described:
+        attrs["aria-describedby"] = " ".join(described)
+    own = field.field.widget.attrs.get("class", "")
+    attrs = {name.replace("_", "-"): value for name, value in attrs.items() if value not in (None, "")}
+    return field.as_widget(attrs={**attrs, "class": f"{css} {own}".strip()})
+
+
+@register.filter
+def is_check(field) -> bool:
+    return getattr(field.field.widget, "input_type", "") == "checkbox"
+
+
+@register.filter
+def words(text) -> list[str]:
+    return str(text).split()
