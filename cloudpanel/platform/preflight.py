@@ -95,7 +95,7 @@ def _network() -> Iterator[str]:
     yield from _foreign_ovn()
 
 
-def _routes(public: ipaddress.IPv4Interface) -> Iterator[str]:
+def _routes(public: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Iterator[str]:
     if public.version != 4 or public.network.prefixlen > 28 or public.ip == public.network.network_address:
         yield f"CLOUDPANEL_PUBLIC_CIDR is {public}: it must be an IPv4 address of the host in a range of 16 or more."
         return

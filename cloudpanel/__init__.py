@@ -1,0 +1,1 @@
+"""Settings, entry points and the platform of the CloudPanel project; its services are in `apps`."""
