@@ -12,7 +12,7 @@ class Power(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     OFF = "off"
-    CRASHED = "crashed"
+    CRASHED = "crashed"  # off, because the hypervisor's process died
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,6 @@ class ComputeDriver(Protocol):
     def ensure_stopped(self, uuid: str, *, hard: bool) -> bool:
         """True once the guest is off. `hard` cuts the power; else the guest is asked (ACPI) and False means: not yet."""
 
-    def reboot(self, uuid: str, *, hard: bool) -> None:
-        """Restart a running guest; not repeatable by nature, so callers remember that they did it."""
-
     def ensure_no_guest(self, uuid: str) -> None:
         """No domain, no disk, no config drive, no console log, no port plug of the guest is left; absent is success."""
 
@@ -113,6 +110,9 @@ class ComputeDriver(Protocol):
         """All guests that carry our mark."""
 
     def leftovers(self) -> Leftovers: ...
+
+    def sweep_stale_ports(self) -> None:
+        """Take away port plugs that a crash of the host left and no guest uses; for the start of a host's agent."""
 
     # Consoles; the host agent alone uses these
     def console_log(self, uuid: str, max_bytes: int) -> bytes:

@@ -1,0 +1,211 @@
+"""A hypervisor that exists on paper: no machines, the same contract.
+
+In memory for tests; with a directory, a JSON file there that the processes of a demonstration share.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from uuid import UUID
+
+from apps.core.errors import DriverError
+from apps.instances.drivers import fake_consoles, imagefile
+from apps.instances.drivers.base import GuestSpec, GuestState, HostInventory, Leftovers, Power
+
+KINDS = ("bases", "disks", "guests")
+BOOT_LINES = """\
+CloudPanel's fake hypervisor: no machine runs here, and what follows is made up.
+Linux version 6.1.0-cloudpanel (nobody@nowhere) #1 SMP PREEMPT_DYNAMIC
+Command line: root=/dev/vda1 console=ttyS0
+DMI: CloudPanel OpenStack Nova
+Memory: {memory_mib}M available
+smpboot: Total of {vcpus} processors activated
+virtio_blk virtio0: [vda] {root_gib} GiB
+virtio_net: {cards} network cards
+EXT4-fs (vda1): mounted filesystem with ordered data mode
+cloud-init: Datasource DataSourceOpenStackLocal
+Reached target multi-user
+"""
+
+
+class FakeDriver:
+    """Knobs and windows for tests.
+
+    `fail_next`: raised by the next `ensure_` verb, once. `boot_seconds`: from the start of a guest to its
+    log-in prompt; a guest takes half of it to shut down. `guests`: {uuid: spec and power as a dict}.
+    """
+
+    def __init__(self, directory: Path | None = None, boot_seconds: float = 0):
+        self.boot_seconds = boot_seconds
+        self.fail_next: DriverError | None = None
+        self._lock = threading.RLock()
+        self._file = Path(directory) / "compute.json" if directory else None
+        self._things: dict[str, dict[str, dict]] = {kind: {} for kind in KINDS}
+        self._lines = fake_consoles.SerialLines()
+
+    @property
+    def guests(self) -> dict[str, dict]:
+        with self._opened() as things:
+            return dict(things["guests"])
+
+    def inventory(self) -> HostInventory:
+        disk = shutil.disk_usage("/")
+        return HostInventory(
+            vcpus=os.cpu_count() or 1,
+            memory_mib=16384,
+            disk_gib=disk.total >> 30,
+            disk_free_gib=disk.free >> 30,
+            hypervisor="fake",
+            hypervisor_version="1.0.0",
+            cpu_model="paper",
+            virt_type="fake",
+        )
+
+    def has_base(self, image: str) -> bool:
+        with self._opened() as things:
+            return image in things["bases"]
+
+    def ensure_base(self, image: str, source: str, disk_format: str, sha512: str, progress=None) -> None:
+        with self._ensured() as things:
+            if image in things["bases"]:
+                return
+            try:
+                with open(source, "rb") as data:
+                    digest = hashlib.file_digest(data, "sha512").hexdigest()
+                if digest != sha512.lower():
+                    raise DriverError(
+                        f"The data of image {image} does not have the recorded SHA-512.", permanent=True
+                    )
+                things["bases"][image] = {"size": imagefile.virtual_size(Path(source), disk_format)}
+            except OSError as error:
+                raise DriverError(f"The image cannot be read: {error}") from error
+            if progress:
+                progress(100)
+
+    def ensure_no_base(self, image: str) -> None:
+        with self._ensured() as things:
+            for uuid, disk in things["disks"].items():
+                if disk["base"] == image and image in things["bases"]:
+                    raise DriverError(f"The disk of guest {uuid} still stands on image {image}.")
+            things["bases"].pop(image, None)
+
+    def ensure_disk(self, spec: GuestSpec) -> None:
+        with self._ensured() as things:
+            if spec.uuid in things["disks"]:
+                return
+            if spec.base not in things["bases"]:
+                raise DriverError(f"Image {spec.base} is not in this host's cache.")
+            size = imagefile.root_size(spec.root_gib, things["bases"][spec.base]["size"])
+            things["disks"][str(UUID(spec.uuid))] = {"base": spec.base, "size": size}
+
+    def ensure_guest(self, spec: GuestSpec) -> None:
+        with self._ensured() as things:
+            guest = things["guests"].get(spec.uuid)
+            if guest and guest["power"] == Power.RUNNING:
+                return
+            if spec.uuid not in things["disks"] or spec.base not in things["bases"]:
+                raise DriverError(
+                    "The guest's disk or its base image is missing on this host.", permanent=True
+                )
+            things["guests"][spec.uuid] = asdict(spec) | {
+                "config_drive": spec.config_drive is not None,
+                "power": Power.RUNNING,
+                "reason": "",
+                "since": time.time(),
+                "asked": None,
+            }
+
+    def ensure_stopped(self, uuid: str, *, hard: bool) -> bool:
+        with self._ensured() as things:
+            guest = things["guests"].get(uuid)
+            if not guest or guest["power"] in (Power.OFF, Power.CRASHED):
+                return True
+            guest["asked"] = guest["asked"] or time.time()
+            if hard or time.time() >= guest["asked"] + self.boot_seconds / 2:
+                guest |= {"power": Power.OFF, "reason": "destroyed" if hard else "shutdown", "asked": None}
+                return True
+            return False
+
+    def ensure_no_guest(self, uuid: str) -> None:
+        with self._ensured() as things:
+            things["guests"].pop(uuid, None)
+            things["disks"].pop(uuid, None)
+
+    def state(self, uuid: str) -> GuestState:
+        guest = self.guests.get(uuid)
+        if not guest:
+            return GuestState(uuid, Power.ABSENT)
+        return GuestState(uuid, Power(guest["power"]), guest["reason"])
+
+    def states(self) -> list[GuestState]:
+        return [
+            GuestState(uuid, Power(guest["power"]), guest["reason"]) for uuid, guest in self.guests.items()
+        ]
+
+    def leftovers(self) -> Leftovers:
+        with self._opened() as things:
+            return Leftovers(*(set(things[kind]) for kind in ("guests", "disks", "bases")))
+
+    def sweep_stale_ports(self) -> None:
+        pass  # nothing is plugged in here
+
+    def console_log(self, uuid: str, max_bytes: int) -> bytes:
+        guest = self.guests.get(uuid)
+        if not guest:
+            return b""
+        lines = BOOT_LINES.format(cards=len(guest["nics"]), **guest).splitlines()
+        pace = self.boot_seconds / len(lines)
+        age = time.time() - guest["since"]
+        said = [f"[{n * pace:12.6f}] {line}\r\n" for n, line in enumerate(lines) if n * pace <= age]
+        if age >= self.boot_seconds:
+            said.append(f"\r\n{guest['name']} login: ")
+        return "".join(said).encode()[-max_bytes:] if max_bytes > 0 else b""
+
+    def open_screen(self, uuid: str) -> int:
+        guest = self._running(uuid)
+        return fake_consoles.open_screen(guest["name"])
+
+    def open_serial(self, uuid: str) -> int:
+        guest = self._running(uuid)
+        return self._lines.open(uuid, guest["name"])
+
+    def _running(self, uuid: str) -> dict:
+        guest = self.guests.get(uuid)
+        if not guest or guest["power"] != Power.RUNNING:
+            raise DriverError("The guest is off.")
+        return guest
+
+    @contextmanager
+    def _ensured(self) -> Iterator[dict]:
+        with self._opened() as things:
+            if self.fail_next:
+                failure, self.fail_next = self.fail_next, None
+                raise failure
+            yield things
+
+    @contextmanager
+    def _opened(self) -> Iterator[dict]:
+        """The things, ours alone meanwhile; kept afterwards unless the body raised."""
+        with self._lock:
+            if self._file is None:
+                yield self._things
+                return
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                before = self._file.read_text() if self._file.exists() else ""
+                things = json.loads(before) if before else {kind: {} for kind in KINDS}
+                yield things
+                after = json.dumps(things)
+                if after != before:
+                    draft = self._file.with_suffix(".draft")  # a kill in the middle leaves the file as it was
+                    draft.write_text(after)
+                    draft.replace(self._file)
