@@ -1,6 +1,7 @@
 """The network of the whole cloud as rows of OVN's northbound database."""
 
 import ipaddress
+import json
 import uuid
 
 from apps.hosts import metadata_ports
@@ -90,7 +91,9 @@ class OvnDriver:
             if spec.port_security:
                 groups.append(_put_drop_group(rows))
             address = " ".join([spec.mac, *(ip for _, ip in spec.addresses)])
-            options = {"requested-chassis": spec.host, "hostname": spec.hostname}
+            # OVN pastes the name into an expression of its own, so it must be quoted as one.
+            hostname = json.dumps(spec.hostname) if spec.hostname else ""
+            options = {"requested-chassis": spec.host, "hostname": hostname}
             port = rows.put(
                 "Logical_Switch_Port", spec.id, (PORT, spec.id),
                 name=spec.id, type="",
