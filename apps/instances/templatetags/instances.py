@@ -91,7 +91,7 @@ def boot_of(instance) -> dict:
     is_ready = "ready" in reached
     failed = status == "ERROR" and not is_ready
     over = status in ("ERROR", "SHUTOFF", "DELETING", "DELETED")
-    begin = instance.created_at if not reached or "placed" in reached else min(reached.values())
+    begin = instance.boot_started_at or min([instance.created_at, *reached.values()])
     end = max(reached.values()) if is_ready else instance.status_since if over else timezone.now()
     whole = max((end - begin).total_seconds(), 0.001)
     rows, before, present = [], begin, None
