@@ -128,7 +128,7 @@ def first_steps(ctx: Context) -> list[dict]:
             "title": "Add your SSH key",
             "text": "So that you can log in. Paste the public half, or let CloudPanel make a pair.",
             "verb": "Add key",
-            "url": reverse("keypairs"),
+            "url": reverse("keypair_create"),
         },
         {
             "done": False,
