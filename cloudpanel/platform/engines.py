@@ -88,6 +88,7 @@ def _redis() -> Process:
         ("redis-server", "--port", "0", "--unixsocket", f"{config.RUN}/redis.sock", "--unixsocketperm", "700",
          "--save", "", "--appendonly", "no", "--dir", str(config.RUN), "--daemonize", "no"),
         ready=redis_answers,
+        prepare=_python("host", "storage"),
     )  # fmt: skip
 
 
