@@ -22,7 +22,7 @@ def hypervisor():
 
 @pytest.fixture(autouse=True)
 def network_engine():
-    driver = fake_network.FakeDriver()
+    driver = fake_network.FakeNetwork()
     with use_network(driver):
         yield driver
 

@@ -73,7 +73,8 @@ def test_a_reader_cannot_launch(host, image, flavor, private, reader):
 def test_a_permanent_failure_of_the_hypervisor_is_told_in_the_row(launch, alice, hypervisor):
     hypervisor.fail_next = DriverError("no space left on the host's disk", permanent=True)
     instance = launch(alice)
-    assert (instance.status, instance.fault) == ("ERROR", "no space left on the host's disk")
+    assert instance.status == "ERROR"
+    assert "no space left on the host's disk" in instance.fault
 
 
 def test_a_passing_failure_is_tried_again(launch, alice, hypervisor):

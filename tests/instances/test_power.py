@@ -30,7 +30,9 @@ def test_stop_and_start(launch, alice, settle, hypervisor):
     settle()
     assert status(instance) == "ACTIVE"
     assert hypervisor.state(str(instance.pk)).power == Power.RUNNING
-    actions = list(Event.objects.filter(object_id=str(instance.pk)).values_list("action", flat=True))
+    actions = list(
+        Event.objects.filter(object_id=str(instance.pk)).order_by("id").values_list("action", flat=True)
+    )
     assert actions[0] == "create"
     assert {"stop", "start"} <= set(actions)
 
@@ -45,7 +47,9 @@ def test_reboot_ends_active(launch, alice, settle, hard):
 
 def test_what_does_not_apply_is_a_conflict_in_novas_words(launch, alice):
     instance = launch(alice)
-    with pytest.raises(Conflict, match=f"Cannot 'start' instance {instance.pk} while it is in vm_state active"):
+    with pytest.raises(
+        Conflict, match=f"Cannot 'start' instance {instance.pk} while it is in vm_state active"
+    ):
         start_instance(alice, instance=instance)
 
 
