@@ -313,3 +313,8 @@ def is_check(field) -> bool:
 @register.filter
 def words(text) -> list[str]:
     return str(text).split()
+
+
+@register.filter
+def cut_hyphens(text) -> str:
+    return str(text).replace("-", " ")
