@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 from apps.core.errors import DriverError
+from cloudpanel import config
 
 ADDRESS = "169.254.169.254"
 BRIDGE = "br-int"
@@ -126,7 +127,7 @@ def _remove_link(name: str) -> None:
 
 
 def _vsctl(*arguments: str) -> str:
-    return _run("ovs-vsctl", "--timeout=10", *arguments)
+    return _run("ovs-vsctl", "--timeout=10", f"--db={config.OVS_DB}", *arguments)
 
 
 def _run(*command: str, input: str | None = None) -> str:
