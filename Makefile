@@ -14,6 +14,7 @@ check:
 	@$(install) --dev $(python) -m ruff check .
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
+	@$(python) -m cloudpanel.platform.settings_page check
 	@$(python) manage.py makemigrations --check --dry-run
 	@$(python) -m pytest -q tests/architecture
 

@@ -171,6 +171,8 @@ def _remove_databases() -> None:
             in_use = probe.connect_ex(control) == 0
         if str(name) in host.recall().get("databases", []) and not in_use:
             name.unlink(missing_ok=True)
+            if name == engines.NB_DATABASE:
+                Path(config.OVN_LOG).unlink(missing_ok=True)
 
 
 def _remove_files() -> None:

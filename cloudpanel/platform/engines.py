@@ -172,13 +172,15 @@ def _ovn_controller(needs: tuple[str, ...]) -> Process:
     agreed = succeeds("ovn-nbctl", f"--db={config.OVN_NB}", "--timeout=5", "--wait=hv", "sync")
     return Process(
         "ovn-controller",
-        ("ovn-controller", "unix:/run/openvswitch/db.sock", "--pidfile=/run/ovn/ovn-controller.pid", *LOG),
+        # The host agent learns of DHCP leases from its log file.
+        ("ovn-controller", "unix:/run/openvswitch/db.sock", "--pidfile=/run/ovn/ovn-controller.pid",
+         f"--log-file={config.OVN_LOG}", "-vfile:info", "-vconsole:off", "-vsyslog:off"),
         ready=all_of(connected, agreed),
         needs=needs,
         elsewhere=succeeds("ovn-appctl", "--timeout=2", "-t", "ovn-controller", "version"),
         # TERM would take back its chassis and its flows: guests would lose their network.
         stop=("ovn-appctl", "--timeout=5", "-t", "ovn-controller", "exit", "--restart"),
-    )
+    )  # fmt: skip
 
 
 def _own(needs: tuple[str, ...]) -> list[Process]:

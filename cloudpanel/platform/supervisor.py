@@ -133,7 +133,7 @@ class Supervisor:
             if not service.up.is_set() and (failures >= TRIES or process.once):
                 self._note(service, "broken")
                 if not self.failure.done():
-                    words = "; ".join(list(service.last_words)[-3:])
+                    words = next((line for line in reversed(service.last_words) if line.strip()), "")
                     log = config.STATE / "log" / f"{process.name}.log"
                     self.failure.set_result(f"{process.name} {why}. {words} (see {log})")
                 return

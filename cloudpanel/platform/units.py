@@ -89,7 +89,7 @@ def _service(process: Process, ours: dict[str, str]) -> str:
 
 
 def _command(argv: tuple[str, ...]) -> str:
-    return " ".join(f'"{word}"' if " " in word else word for word in argv)
+    return " ".join(f'"{word}"' if " " in word or not word else word for word in argv)
 
 
 def _text(unit: dict, **sections: dict) -> str:
