@@ -1,14 +1,17 @@
 """Networks, subnets, ports, routers, floating IPs and security groups, as rows; `tasks.py` makes the engine match."""
 
+import ipaddress
 import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from apps.core.context import Context
 from apps.core.models import Resource, VisibleQuerySet
 
-PROMISED = {"DELETING": None, "BUILD": None}
+ROUTER_INTERFACE = "network:router_interface"  # device owners of the ports that a router is plugged with
+ROUTER_GATEWAY = "network:router_gateway"
 
 
 class Status(models.TextChoices):
@@ -21,27 +24,50 @@ class Status(models.TextChoices):
 
 
 class NetworkQuerySet(VisibleQuerySet):
+    """What is DELETING exists for nobody but its reconciler."""
+
+    gone = Q(status=Status.DELETING)
+
+    def others(self) -> Q:
+        """Which rows of other projects everybody may see."""
+        return Q(pk__in=())
+
+    def alive(self):
+        return self.exclude(self.gone)
+
     def visible_to(self, ctx: Context):
-        return self.exclude(status=Status.DELETING).filter(project_id=ctx.project_id)
+        return self.alive().filter(Q(project_id=ctx.project_id) | self.others())
+
+    def reachable_by(self, ctx: Context):
+        """What the network API shows: as everywhere, but administrators see all projects."""
+        return self.alive() if ctx.is_admin else self.visible_to(ctx)
 
 
 class SharedQuerySet(NetworkQuerySet):
-    def visible_to(self, ctx: Context):
-        """The project's own, and shared and external ones of others."""
-        return self.exclude(status=Status.DELETING).filter(
-            Q(project_id=ctx.project_id) | Q(shared=True) | Q(external=True)
-        )
+    def others(self) -> Q:
+        return Q(shared=True) | Q(external=True)
+
+
+class SubnetQuerySet(NetworkQuerySet):
+    gone = Q(network__status=Status.DELETING)
+
+    def others(self) -> Q:
+        return Q(network__shared=True) | Q(network__external=True)
+
+
+class RuleQuerySet(NetworkQuerySet):
+    gone = Q(group__status=Status.DELETING)
 
 
 class NetworkResource(Resource):
     """What every object of this API has."""
 
     TRANSITIONS = {
-        Status.BUILD: {Status.ACTIVE, Status.DOWN, Status.DELETING},
+        Status.BUILD: {Status.BUILD, Status.ACTIVE, Status.DOWN, Status.DELETING},
         Status.ACTIVE: {Status.DOWN, Status.BUILD, Status.DELETING},
         Status.DOWN: {Status.ACTIVE, Status.BUILD, Status.DELETING},
     }
-    PROMISES = PROMISED
+    PROMISES = {Status.BUILD: None, Status.DELETING: None}
 
     revision = models.PositiveIntegerField(default=1)
     tags = models.JSONField(default=list, blank=True)
@@ -64,14 +90,11 @@ class Network(NetworkResource):
 
     objects = SharedQuerySet.as_manager()
 
-
-class SubnetQuerySet(models.QuerySet):
-    def visible_to(self, ctx: Context):
-        return self.exclude(network__status=Status.DELETING).filter(
-            Q(project_id=ctx.project_id) | Q(network__shared=True) | Q(network__external=True)
-        )
-
-    get_for = VisibleQuerySet.get_for
+    @property
+    def network_type(self) -> str:
+        if not self.physical_network:
+            return "geneve"
+        return "flat" if self.vlan is None else "vlan"
 
 
 class Subnet(models.Model):
@@ -88,14 +111,14 @@ class Subnet(models.Model):
     enable_dhcp = models.BooleanField(default=True)
     metadata_ip = models.CharField(
         max_length=64, blank=True, default=""
-    )  # of the metadata port in this range
+    )  # 169.254.169.254 is reached through it
     allocation_pools = models.JSONField(default=list)  # [{"start", "end"}]
     dns_nameservers = models.JSONField(default=list, blank=True)
     host_routes = models.JSONField(default=list, blank=True)  # [{"destination", "nexthop"}]
     revision = models.PositiveIntegerField(default=1)
     tags = models.JSONField(default=list, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
 
     objects = SubnetQuerySet.as_manager()
     kind = "subnet"
@@ -103,6 +126,10 @@ class Subnet(models.Model):
     @classmethod
     def kind_name(cls) -> str:
         return "Subnet"
+
+    def contains(self, address: str) -> bool:
+        ip = ipaddress.ip_address(address)
+        return ip.version == self.ip_version and ip in ipaddress.ip_network(self.cidr)
 
     def __str__(self) -> str:
         return self.name or self.cidr
@@ -135,10 +162,10 @@ class SecurityGroupRule(models.Model):
     remote_group = models.ForeignKey(SecurityGroup, models.CASCADE, null=True, blank=True, related_name="+")
     description = models.CharField(max_length=255, blank=True, default="")
     revision = models.PositiveIntegerField(default=1)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
 
-    objects = VisibleQuerySet.as_manager()
+    objects = RuleQuerySet.as_manager()
     kind = "securitygrouprule"
 
     @classmethod
@@ -169,7 +196,11 @@ class Port(NetworkResource):
     device_owner = models.CharField(max_length=255, blank=True, default="")
     router = models.ForeignKey(Router, models.PROTECT, null=True, blank=True, related_name="ports")
     host = models.CharField(max_length=255, blank=True, default="")  # where it may be plugged
-    dns_name = models.CharField(max_length=63, blank=True, default="")
+    dns_name = models.CharField(max_length=63, blank=True, default="")  # DHCP tells it the guest
+    preserve_on_delete = models.BooleanField(
+        default=False
+    )  # was there before the instance, and stays after it
+    preserve_on_delete = models.BooleanField(default=False)  # it was there before its instance, and stays
     security_groups = models.ManyToManyField(SecurityGroup, related_name="ports", blank=True)
 
     class Meta(NetworkResource.Meta):
@@ -204,7 +235,12 @@ class FloatingIP(NetworkResource):
 
     class Meta(NetworkResource.Meta):
         verbose_name = "floating IP"
-        constraints = [models.UniqueConstraint(fields=["subnet", "address"], name="floating_address_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["subnet", "address"], name="floating_address_once"),
+            models.UniqueConstraint(
+                fields=["port", "fixed_address"], condition=Q(port__isnull=False), name="one_floating_ip_each"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.address
