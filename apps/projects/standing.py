@@ -90,9 +90,9 @@ class _Written:
             places = {_adapted(place): name for name, place in self.PLACES.items()}
             sql, params = self.build(**self.PLACES).query.sql_with_params()
             self.written = sql, [(places.get(param), param) for param in params]
-        sql, params = self.written
+        sql, parts = self.written
         with connection.cursor() as cursor:
-            cursor.execute(sql, [_adapted(values[name]) if name else constant for name, constant in params])
+            cursor.execute(sql, [_adapted(values[name]) if name else constant for name, constant in parts])
             return cursor.fetchall()
 
 

@@ -91,7 +91,7 @@ class RoleAssignments(IdentityView):
 
     def _body(self, row: Assignment, role: Role) -> dict:
         user, project = row.user, row.project
-        body = {"user": {"id": user.pk}, "role": {"id": role.pk}}
+        body: dict = {"user": {"id": user.pk}, "role": {"id": role.pk}}
         if self.flag("include_names"):
             body["user"] |= {"name": user.name, "domain": named(user.domain)}
             body["role"] |= {"name": role.name}

@@ -103,7 +103,7 @@ def public_network() -> str:
     if project is None or Network.objects.filter(external=True).exists():
         return ""
     ctx = cloud(project)
-    bridge = ipaddress.ip_interface(config.PUBLIC_CIDR)
+    bridge = ipaddress.IPv4Interface(config.PUBLIC_CIDR)
     network = networks.create_network(ctx, name="public", external=True, physical_network=PHYSICAL_NETWORK)
     networks.create_subnet(
         ctx,
@@ -131,9 +131,7 @@ def demo_network() -> str:
         return ""
     ctx = cloud(project)
     network = networks.create_network(ctx, name="private")
-    subnet = networks.create_subnet(
-        ctx, network=network, name="private", cidr=PRIVATE_CIDR, dns_nameservers=networks.resolvers()
-    )
+    subnet = networks.create_subnet(ctx, network=network, name="private", cidr=PRIVATE_CIDR)
     public = Network.objects.filter(external=True, name="public").first()
     router = networks.create_router(ctx, name="router1", external_network=public)
     networks.add_router_interface(ctx, router=router, subnet=subnet)
