@@ -105,7 +105,7 @@ def new_spec(tiny):
         mac = "0a:" + uuid.uuid4().bytes[:5].hex(":")
         spec = GuestSpec(
             uuid=str(uuid.uuid4()),
-            name="web <1> & more",
+            name="web <1> & more \x07",
             project="p1",
             vcpus=1,
             memory_mib=64,
@@ -532,6 +532,19 @@ def test_the_sweep_takes_dead_plugs_and_no_others(hypervisor_host, real, running
     assert plugs(hypervisor_host) == live
     assert "patch-vnet-provnet" in hypervisor_host.run(["ovs-vsctl", "list-ports", "br-int"])
     hypervisor_host.run(["ovs-vsctl", "--no-wait", "del-port", "patch-vnet-provnet"])
+
+
+def test_a_chatty_guest_does_not_fill_the_disk(real, running):
+    spec = running(real)
+    log = real.directory / spec.uuid / "console.log"
+    with log.open("ab") as file:
+        file.write(b"x" * (5 << 20) + b"the end")
+    inode = log.stat().st_ino
+    real.trim_console_logs()
+    assert (log.stat().st_size, log.stat().st_ino) == (1 << 20, inode)
+    assert real.console_log(spec.uuid, 7) == b"the end"
+    real.trim_console_logs()
+    assert log.stat().st_size == 1 << 20
 
 
 def test_a_paused_guest_runs_again(hypervisor_host, real, running):

@@ -114,6 +114,9 @@ class ComputeDriver(Protocol):
     def sweep_stale_ports(self) -> None:
         """Take away port plugs that a crash of the host left and no guest uses; for the start of a host's agent."""
 
+    def trim_console_logs(self) -> None:
+        """No guest's serial output takes much of the host's disk; called every minute, it drops what is old."""
+
     # Consoles; the host agent alone uses these
     def console_log(self, uuid: str, max_bytes: int) -> bytes:
         """The last `max_bytes` of the guest's serial output; empty when there is none."""

@@ -52,9 +52,10 @@ def run_events() -> None:
 
 
 def driver_error(error: libvirt.libvirtError) -> DriverError:
-    # QEMU's own complaint is the last line of a long text.
     lines = (error.get_error_message() or str(error)).strip().splitlines()
-    return DriverError(lines[-1][-300:], permanent=error.get_error_code() in PERMANENT)
+    # What QEMU complains of last is why it ended; libvirt itself begins with the reason.
+    telling = lines[-1] if "qemu-system" in lines[-1] else lines[0]
+    return DriverError(telling[-300:], permanent=error.get_error_code() in PERMANENT)
 
 
 def open_connection(uri: str) -> libvirt.virConnect:

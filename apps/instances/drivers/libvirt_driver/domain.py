@@ -61,7 +61,8 @@ def domain_xml(
     _add(domain, "name", name_of(spec.uuid))
     _add(domain, "uuid", spec.uuid)
     instance = _add(_add(domain, "metadata"), f"{{{NAMESPACE}}}instance")
-    _add(instance, f"{{{NAMESPACE}}}name", spec.name)
+    printable = "".join(char for char in spec.name if char.isprintable())  # XML cannot hold the rest
+    _add(instance, f"{{{NAMESPACE}}}name", printable)
     _add(instance, f"{{{NAMESPACE}}}project", spec.project)
     _add(domain, "memory", str(spec.memory_mib), unit="MiB")
     _add(domain, "vcpu", str(spec.vcpus))

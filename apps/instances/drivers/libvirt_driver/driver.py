@@ -183,7 +183,7 @@ class LibvirtDriver(Files):
 
     def open_screen(self, uuid: str) -> int:
         return self._libvirt.call(
-            lambda connection: _running(connection, uuid).openGraphicsFD(
+            lambda connection: _listening(_running(connection, uuid)).openGraphicsFD(
                 0, libvirt.VIR_DOMAIN_OPEN_GRAPHICS_SKIPAUTH
             ),
             CHEAP_SECONDS,

@@ -32,6 +32,7 @@ CHUNK = 4 << 20
 FICLONE = 0x40049409  # ioctl: share the blocks of another file of the same file system
 ZEROS = bytes(CHUNK)
 DRAFT = ".draft-"
+LOG_LIMIT, LOG_KEPT = 4 << 20, 1 << 20  # bytes of a console log: when it is trimmed, and to what
 
 
 class Files:
@@ -164,6 +165,18 @@ class Files:
             return b""
         except OSError as error:
             raise DriverError(f"The console log cannot be read: {error.strerror}.") from error
+
+    def trim_console_logs(self) -> None:
+        with _os_errors():
+            for uuid in self.disks():
+                log = self.guest(uuid) / "console.log"
+                with contextlib.suppress(FileNotFoundError):
+                    if log.stat().st_size > LOG_LIMIT:
+                        kept = self.console_log(uuid, LOG_KEPT)
+                        # QEMU appends, so it goes on behind this; what it wrote since the line above is lost.
+                        with log.open("ab") as file:
+                            file.truncate(0)
+                            file.write(kept)
 
     def _give(self, path: Path, mode: int) -> None:
         """The file belongs to QEMU; libvirt is told not to change owners."""
