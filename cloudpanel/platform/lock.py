@@ -27,14 +27,14 @@ def become_the_supervisor() -> bool:
 
 
 def supervisor_pid() -> int:
-    """The pid of the supervisor that runs on this state directory; 0: there is none."""
+    """The pid of the supervisor that runs on this state directory; 0: there is none that we may know of."""
     try:
         with open(LOCK) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return int(lock.read() or 0)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         pass
     return 0
 
