@@ -141,6 +141,12 @@ def _remove_networks() -> None:
         if ours:
             print(f"{len(ours)} rows of {table}", flush=True)
             run(*nbctl, "destroy", table, *ours)
+        if len(ours) < len(listed["data"]):
+            print(
+                f"{len(listed['data']) - len(ours)} rows of {table} are not CloudPanel's and stay", flush=True
+            )
+            with host.memory() as known:
+                known["databases"] = []
 
 
 def _restore_switch(known: dict) -> None:
@@ -161,7 +167,7 @@ def _restore_switch(known: dict) -> None:
 
 
 def _remove_databases() -> None:
-    """The databases that we created, if no daemon of somebody else's has them open."""
+    """The databases that we created, if nobody else has rows in them and no daemon of theirs has them open."""
     for name, control in (
         (engines.OVS_DATABASE, "/run/openvswitch/db.sock"),
         (engines.NB_DATABASE, "/run/ovn/ovnnb_db.sock"),
@@ -171,6 +177,7 @@ def _remove_databases() -> None:
             in_use = probe.connect_ex(control) == 0
         if str(name) in host.recall().get("databases", []) and not in_use:
             name.unlink(missing_ok=True)
+            name.with_name(f".{name.name}.~lock~").unlink(missing_ok=True)
             if name == engines.NB_DATABASE:
                 Path(config.OVN_LOG).unlink(missing_ok=True)
 
