@@ -7,6 +7,7 @@ from apps.core.health import healthz
 urlpatterns = [
     path("healthz", healthz),
     path("identity", include("apps.projects.api.urls")),
+    path("compute", include("apps.instances.api.urls")),
     path("image", include("apps.images.api.urls")),
     path("", include("apps.dashboard.urls")),
 ]
