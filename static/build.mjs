@@ -1,7 +1,7 @@
 // Makes static/vendor/: all that the browser loads, from node_modules, static/js and static/css.
 // Run by `npm run build`; static/vendor/ is not in git.
 import { build } from "esbuild";
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,7 +15,10 @@ function filesBelow(folder, ends) {
     .map((name) => join(folder, name));
 }
 
-// `{% icon "name" %}`, `icon="name"`, `"icon": "name"` and `icon("name")`, wherever pages are made.
+const iconFile = (name) => join(modules, "bootstrap-icons", "icons", `${name}.svg`);
+
+// `{% icon "name" %}`, `icon="name"`, `"icon": "name"` and `icon("name")`, wherever pages are made; and in urls.py,
+// where apps name the icon of their line in the navigation, every word that is one.
 function iconsUsed() {
   const sources = [
     ...filesBelow(join(root, "templates"), [".html"]),
@@ -26,13 +29,16 @@ function iconsUsed() {
   for (const file of sources)
     for (const [, name] of readFileSync(file, "utf8").matchAll(/\bicon["']?\s*[:=(]?\s*["']([a-z0-9-]+)["']/g))
       names.add(name);
+  for (const file of filesBelow(join(root, "apps"), ["urls.py"]))
+    for (const [, name] of readFileSync(file, "utf8").matchAll(/"([a-z0-9-]+)"/g))
+      if (existsSync(iconFile(name))) names.add(name);
   return [...names].sort();
 }
 
 // One SVG sprite of the icons used; a name that Bootstrap Icons does not have fails the build.
 function writeSprite() {
   const symbols = iconsUsed().map((name) => {
-    const svg = readFileSync(join(modules, "bootstrap-icons", "icons", `${name}.svg`), "utf8");
+    const svg = readFileSync(iconFile(name), "utf8");
     const [, viewBox, shapes] = svg.match(/viewBox="([^"]+)"[^>]*>([\s\S]*)<\/svg>/);
     return `<symbol id="${name}" viewBox="${viewBox}">${shapes.replace(/\n\s*/g, "")}</symbol>`;
   });
