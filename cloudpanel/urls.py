@@ -10,6 +10,8 @@ urlpatterns = [
     path("compute", include("apps.instances.api.urls")),
     path("image", include("apps.images.api.urls")),
     path("", include("apps.dashboard.urls")),
+    path("", include("apps.instances.urls")),
+    path("", include("apps.images.urls")),
 ]
 
 handler403 = "apps.dashboard.views.forbidden"

@@ -14,10 +14,11 @@ _silent_until = 0.0
 
 def ring(label: str, pk, queue: str) -> None:
     """After the commit, ask `queue` to look at the row."""
-    transaction.on_commit(lambda: _publish(label, str(pk), queue), robust=True)
+    transaction.on_commit(lambda: publish(label, str(pk), queue), robust=True)
 
 
-def _publish(label: str, pk: str, queue: str) -> None:
+def publish(label: str, pk: str, queue: str) -> None:
+    """Ring now; for callers that are in no transaction. A broker that does not answer is left alone for a while."""
     global _silent_until
     if not settings.DOORBELL or time.monotonic() < _silent_until:
         return

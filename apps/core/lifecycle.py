@@ -444,7 +444,7 @@ class _Timer:
                     self._wake.wait(wait)
                     continue
                 _, _, label, pk, queue = heapq.heappop(self._queue)
-            doorbell.ring(label, pk, queue)
+            doorbell.publish(label, pk, queue)
 
 
 _timer = _Timer()

@@ -197,9 +197,6 @@ class Port(NetworkResource):
     router = models.ForeignKey(Router, models.PROTECT, null=True, blank=True, related_name="ports")
     host = models.CharField(max_length=255, blank=True, default="")  # where it may be plugged
     dns_name = models.CharField(max_length=63, blank=True, default="")  # DHCP tells it the guest
-    preserve_on_delete = models.BooleanField(
-        default=False
-    )  # was there before the instance, and stays after it
     preserve_on_delete = models.BooleanField(default=False)  # it was there before its instance, and stays
     security_groups = models.ManyToManyField(SecurityGroup, related_name="ports", blank=True)
 
