@@ -12,6 +12,7 @@ from cloudpanel import config
 from cloudpanel.platform import clean, engines, host
 from cloudpanel.platform.children import Children
 from cloudpanel.platform.lock import become_the_supervisor, stop_supervisor, supervisor_pid
+from cloudpanel.platform.logs import Log
 from cloudpanel.platform.supervisor import STATUS, CannotStart, Supervisor
 
 READY = "\x04ready"  # last line that a detached supervisor says
@@ -27,8 +28,10 @@ def run(report: int | None = None) -> int:
         print("CloudPanel runs already: see `make status`; `make down` stops it.")
         return 1
     audience = os.fdopen(report, "w", buffering=1) if report else sys.stdout
+    log = Log(config.STATE / "log/supervisor.log")
 
     def say(line: str) -> None:
+        log.write(line)
         if not audience.closed:
             print(line, file=audience, flush=True)
 
@@ -37,9 +40,9 @@ def run(report: int | None = None) -> int:
             print(f"{name:<10} | {line}", flush=True)
 
     def ready() -> None:
-        say(welcome())
+        print(welcome(), file=audience, flush=True)  # not into the log: there may be passwords in it
         if report:
-            say(READY)
+            print(READY, file=audience)
             audience.close()
 
     try:
