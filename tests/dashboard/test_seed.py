@@ -27,7 +27,7 @@ def state(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def seeded(db, state, settings, settle):
+def seeded(host, state, settings, settle):
     settings.IMAGES_DIR = state / "images"
     call_command("seed", verbosity=0)
     settle()
