@@ -65,7 +65,7 @@ class NetworkResource(Resource):
     TRANSITIONS = {
         Status.BUILD: {Status.BUILD, Status.ACTIVE, Status.DOWN, Status.DELETING},
         Status.ACTIVE: {Status.DOWN, Status.BUILD, Status.DELETING},
-        Status.DOWN: {Status.ACTIVE, Status.BUILD, Status.DELETING},
+        Status.DOWN: {Status.ACTIVE, Status.DOWN, Status.BUILD, Status.DELETING},
     }
     PROMISES = {Status.BUILD: None, Status.DELETING: None}
 

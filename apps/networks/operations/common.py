@@ -4,13 +4,14 @@ import ipaddress
 import random
 from collections.abc import Iterable
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.utils import timezone
 
 from apps.core import events
 from apps.core.context import Context
 from apps.core.errors import CloudError, Conflict, NotFound
-from apps.core.lifecycle import mark
+from apps.core.lifecycle import lock, mark
 from apps.core.policy import enforce
 from apps.networks.models import FloatingIP, Network, Port, Status
 from apps.projects.models import Project
@@ -99,6 +100,18 @@ def hold(network: Network) -> Network:
     if held is None or held.status == Status.DELETING:
         raise NotFound(f"Network {network.pk} could not be found.", kind="NetworkNotFound")
     return held
+
+
+def take(obj):
+    """`obj`, refreshed and locked until the transaction ends; NotFound when it has gone meanwhile."""
+    try:
+        lock(obj)
+    except ObjectDoesNotExist:
+        obj.status = Status.DELETING
+    if obj.status == Status.DELETING:
+        kind = type(obj).__name__ + "NotFound"
+        raise NotFound(f"{obj.kind_name()} {obj.pk} could not be found.", kind=kind)
+    return obj
 
 
 def write(obj, by: Context | None, action: str = "update", look: bool = True, **fields):

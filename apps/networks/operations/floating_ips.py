@@ -4,11 +4,20 @@ from django.db import transaction
 
 from apps.core.context import Context
 from apps.core.errors import CloudError, Conflict, NotFound
-from apps.core.lifecycle import begin, lock, move
+from apps.core.lifecycle import begin, move
 from apps.core.policy import enforce
 from apps.networks.models import ROUTER_INTERFACE, FixedIP, FloatingIP, Network, Port, Router, Status, Subnet
 from apps.networks.operations import addresses
-from apps.networks.operations.common import check_tags, check_texts, hold, invalid, new_mac, owner, write
+from apps.networks.operations.common import (
+    check_tags,
+    check_texts,
+    hold,
+    invalid,
+    new_mac,
+    owner,
+    take,
+    write,
+)
 from apps.quotas.operations import claim
 
 
@@ -78,10 +87,8 @@ def associate_floating_ip(
     """
     enforce(ctx, "update_floatingip", floating_ip)
     enforce(ctx, "get_port", port)
-    lock(port)
-    lock(floating_ip)
-    if port.status == Status.DELETING:
-        raise NotFound(f"Port {port.pk} could not be found.", kind="PortNotFound")
+    take(port)
+    take(floating_ip)
     fixed = _fixed(port, fixed_address)
     router = _router_between(fixed, floating_ip)
     other = (
@@ -155,11 +162,12 @@ def _router_between(fixed: FixedIP, floating_ip: FloatingIP) -> Router:
 def disassociate(ctx: Context, *, floating_ip: FloatingIP) -> FloatingIP:
     """The floating IP leads nowhere; it stays the project's."""
     enforce(ctx, "update_floatingip", floating_ip)
-    lock(floating_ip)
+    take(floating_ip)
     return detach(ctx, floating_ip) if floating_ip.port_id else floating_ip
 
 
 def detach(ctx: Context | None, floating_ip: FloatingIP) -> FloatingIP:
+    take(floating_ip)
     return move(
         floating_ip,
         Status.BUILD,
@@ -177,7 +185,7 @@ def detach(ctx: Context | None, floating_ip: FloatingIP) -> FloatingIP:
 def update_floating_ip(ctx: Context, *, floating_ip: FloatingIP, description: str) -> FloatingIP:
     enforce(ctx, "update_floatingip", floating_ip)
     check_texts(description=description)
-    lock(floating_ip)
+    take(floating_ip)
     return write(floating_ip, ctx, look=False, description=description)
 
 
@@ -185,4 +193,5 @@ def update_floating_ip(ctx: Context, *, floating_ip: FloatingIP, description: st
 def release_floating_ip(ctx: Context, *, floating_ip: FloatingIP) -> None:
     """The address is the project's no longer, and free for others once the engine has forgotten it."""
     enforce(ctx, "delete_floatingip", floating_ip)
+    take(floating_ip)
     move(floating_ip, Status.DELETING, by=ctx, action="delete", port=None, fixed_address="", router=None)

@@ -8,11 +8,20 @@ from django.db import IntegrityError, transaction
 
 from apps.core.context import Context
 from apps.core.errors import Conflict, Forbidden
-from apps.core.lifecycle import begin, lock, mark, move
+from apps.core.lifecycle import begin, mark, move
 from apps.core.policy import allowed, enforce
 from apps.networks.models import FixedIP, Network, Port, SecurityGroup, Status
 from apps.networks.operations import addresses, floating_ips
-from apps.networks.operations.common import check_tags, check_texts, hold, invalid, new_mac, owner, write
+from apps.networks.operations.common import (
+    check_tags,
+    check_texts,
+    hold,
+    invalid,
+    new_mac,
+    owner,
+    take,
+    write,
+)
 from apps.networks.operations.security_groups import default_security_group
 from apps.quotas.operations import claim
 
@@ -144,7 +153,7 @@ def update_port(
         **{k: v for k, v in fields.items() if k in ("name", "description", "device_id", "device_owner")}
     )
     network = hold(port.network)
-    lock(port)
+    take(port)
     if fields.get("device_owner", "").startswith("network:") and fields["device_owner"] != port.device_owner:
         enforce(ctx, "create_port:device_owner")
     if "mac_address" in fields and (mac := _check_mac(fields["mac_address"])) != port.mac_address:
@@ -204,8 +213,8 @@ def bind_port(
 ) -> Port:
     """A port that was there before becomes the device's; it stays when the device goes. Conflict when it has one."""
     enforce(ctx, "update_port", port)
-    lock(port)
-    if port.device_id or port.device_owner or port.status == Status.DELETING:
+    take(port)
+    if port.device_id or port.device_owner:
         raise Conflict(f"Port {port.pk} is still in use.", field="networks", kind="PortInUse")
     return write(
         port,
@@ -222,8 +231,8 @@ def bind_port(
 @transaction.atomic
 def set_port_host(device_id: str, host: str) -> None:
     """The device's ports may be plugged on `host`, and only there."""
-    for port in Port.objects.alive().filter(device_id=device_id).exclude(host=host):
-        write(port, None, "bind", host=host)
+    for port in Port.objects.alive().filter(device_id=device_id).exclude(host=host).order_by("pk"):
+        write(take(port), None, "bind", host=host)
 
 
 @transaction.atomic
@@ -238,7 +247,7 @@ def release_ports(device_id: str) -> None:
                 "dns_name": "",
                 "preserve_on_delete": False,
             }
-            write(port, None, "unbind", **free)
+            write(take(port), None, "unbind", **free)
         else:
             remove(None, port)
 
@@ -247,7 +256,7 @@ def release_ports(device_id: str) -> None:
 def delete_port(ctx: Context, *, port: Port) -> None:
     """The port is gone for everybody; its addresses are free once the engine has forgotten it."""
     enforce(ctx, "delete_port", port)
-    if port.router_id:
+    if take(port).router_id:
         raise Conflict(
             f"Port {port.pk} cannot be deleted directly via the port API: has device owner {port.device_owner}. "
             "Remove it from its router.",
@@ -258,7 +267,7 @@ def delete_port(ctx: Context, *, port: Port) -> None:
 
 def remove(ctx: Context | None, port: Port) -> None:
     """DELETING, and no floating IP points to it."""
-    move(port, Status.DELETING, by=ctx, action="delete")
+    move(take(port), Status.DELETING, by=ctx, action="delete")
     for floating in port.floating_ips.exclude(status=Status.DELETING):
         floating_ips.detach(ctx, floating)
 

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from apps.core.context import Context
 from apps.core.errors import CloudError, Conflict, NotFound
-from apps.core.lifecycle import begin, lock, mark, move
+from apps.core.lifecycle import begin, mark, move
 from apps.core.policy import enforce
 from apps.networks.models import (
     ROUTER_GATEWAY,
@@ -28,6 +28,7 @@ from apps.networks.operations.common import (
     new_mac,
     owner,
     parse_routes,
+    take,
     write,
 )
 from apps.quotas.operations import claim
@@ -78,7 +79,7 @@ def update_router(ctx: Context, *, router: Router, routes: list[dict] | None = N
     """Write name, description, admin_state_up; replace the static routes where they are given."""
     enforce(ctx, "update_router", router)
     check_texts(**{k: v for k, v in fields.items() if k in ("name", "description")})
-    lock(router)
+    take(router)
     if routes is not None:
         fields["routes"] = _check_routes(router, routes)
     return write(router, ctx, **fields)
@@ -133,7 +134,7 @@ def set_gateway(
             field="external_network",
             kind="BadRequest",
         )
-    lock(router)
+    take(router)
     gateway = _gateway(router)
     if gateway and (router.external_network_id != network.pk or external_fixed_ips is not None):
         _drop_gateway(ctx, router, gateway)
@@ -184,7 +185,7 @@ def _plug(
 def clear_gateway(ctx: Context, *, router: Router) -> Router:
     """The router leads nowhere outside. Conflict while floating IPs need it."""
     enforce(ctx, "update_router", router)
-    lock(router)
+    take(router)
     if gateway := _gateway(router):
         _drop_gateway(ctx, router, gateway)
     if router.external_network_id is None:
@@ -200,7 +201,7 @@ def _drop_gateway(ctx: Context, router: Router, gateway: Port) -> None:
             f"{router.external_network_id} is required by one or more floating IPs: {used}. Disassociate them first.",
             kind="RouterExternalGatewayInUseByFloatingIp",
         )
-    move(gateway, Status.DELETING, by=ctx, action="delete")
+    move(take(gateway), Status.DELETING, by=ctx, action="delete")
 
 
 # --- interfaces ---------------------------------------------------------------------------------------
@@ -224,9 +225,7 @@ def add_router_interface(
         )
     if subnet is not None:
         claim(router.project_id, port=1)
-    lock(router)
-    if router.status == Status.DELETING:
-        raise NotFound(f"Router {router.pk} could not be found.", kind="RouterNotFound")
+    take(router)
     port = _new_leg(ctx, router, subnet) if subnet is not None else _own_leg(ctx, router, port)
     write(router, ctx, "add_interface")
     return port
@@ -240,8 +239,8 @@ def _new_leg(ctx: Context, router: Router, subnet: Subnet) -> Port:
 
 
 def _own_leg(ctx: Context, router: Router, port: Port) -> Port:
-    lock(port)
-    if port.device_id or port.device_owner or port.status == Status.DELETING:
+    take(port)
+    if port.device_id or port.device_owner:
         raise Conflict(
             f"Unable to complete operation on port {port.pk} for network {port.network_id}. Port already has an "
             f"attached device {port.device_id or port.device_owner}.",
@@ -299,7 +298,7 @@ def remove_router_interface(
 ) -> Port:
     """The router is on that subnet no more; its port there is DELETING. Returns the port."""
     enforce(ctx, "remove_router_interface", router)
-    lock(router)
+    take(router)
     legs = Port.objects.alive().filter(router=router, device_owner=ROUTER_INTERFACE)
     if port is not None:
         legs = legs.filter(pk=port.pk)
@@ -312,7 +311,7 @@ def remove_router_interface(
             f"Router {router.pk} does not have an interface on {wanted}.", kind="RouterInterfaceNotFound"
         )
     _check_leg_unused(router, leg)
-    move(leg, Status.DELETING, by=ctx, action="delete")
+    move(take(leg), Status.DELETING, by=ctx, action="delete")
     write(router, ctx, "remove_interface")
     return leg
 
@@ -344,7 +343,7 @@ def _check_leg_unused(router: Router, leg: Port) -> None:
 def delete_router(ctx: Context, *, router: Router) -> None:
     """The router is gone for everybody. Conflict while it has interfaces."""
     enforce(ctx, "delete_router", router)
-    lock(router)
+    take(router)
     legs = Port.objects.alive().filter(router=router, device_owner=ROUTER_INTERFACE).count()
     if legs:
         raise Conflict(

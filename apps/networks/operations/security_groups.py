@@ -6,11 +6,11 @@ from django.db import IntegrityError, transaction
 
 from apps.core import events
 from apps.core.context import Context
-from apps.core.errors import CloudError, Conflict, NotFound
-from apps.core.lifecycle import begin, lock, mark, move
+from apps.core.errors import CloudError, Conflict
+from apps.core.lifecycle import begin, mark, move
 from apps.core.policy import enforce
 from apps.networks.models import Port, SecurityGroup, SecurityGroupRule, Status
-from apps.networks.operations.common import check_tags, check_texts, owner, parse_cidr, write
+from apps.networks.operations.common import check_tags, check_texts, owner, parse_cidr, take, write
 from apps.quotas.operations import claim
 
 DEFAULT = "default"
@@ -116,7 +116,7 @@ def update_security_group(ctx: Context, *, group: SecurityGroup, **fields) -> Se
     """Write name, description, stateful."""
     enforce(ctx, "update_security_group", group)
     check_texts(**{k: v for k, v in fields.items() if k in ("name", "description")})
-    lock(group)
+    take(group)
     name = fields.get("name", group.name)
     if name != group.name and DEFAULT in (name, group.name):
         raise Conflict(
@@ -142,7 +142,7 @@ def _check_unused(group: SecurityGroup) -> None:
 def delete_security_group(ctx: Context, *, group: SecurityGroup) -> None:
     """The group is gone for everybody, with the rules of other groups that name it."""
     enforce(ctx, "delete_security_group", group)
-    lock(group)
+    take(group)
     if group.name == DEFAULT:
         raise Conflict(
             "Insufficient rights for removing default security group.",
@@ -192,9 +192,7 @@ def create_security_group_rule(
     rule.remote_prefix = _check_prefix(rule, remote_prefix)
     _check_ports(rule)
     claim(group.project_id, security_group_rule=1)
-    lock(group)
-    if group.status == Status.DELETING:
-        raise NotFound(f"Security group {group.pk} does not exist.", kind="SecurityGroupNotFound")
+    take(group)
     _check_new(rule)
     rule.save(force_insert=True)
     events.record(rule, "create", by=ctx)
@@ -309,7 +307,7 @@ def _check_new(rule: SecurityGroupRule) -> None:
 def delete_security_group_rule(ctx: Context, *, rule: SecurityGroupRule) -> None:
     """That traffic passes no more, unless another rule lets it."""
     enforce(ctx, "delete_security_group_rule", rule)
-    group = lock(rule.group)
+    group = take(rule.group)
     events.record(rule, "delete", by=ctx)
     rule.delete()
     mark(group)
