@@ -21,7 +21,7 @@ from apps.instances.agent.guests import Guests
 from apps.instances.agent.metadata_service import MetadataService
 from apps.instances.drivers import compute
 from apps.networks import drivers as network_drivers
-from apps.networks.operations import port_seen
+from apps.networks.operations import look_at_gateways, port_seen
 from cloudpanel import config
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ class Agent:
 
     async def _heartbeat(self, ready) -> None:
         await database_sync_to_async(heartbeat.join)(self.host, agent_address=f"unix:{self.address}")
+        await database_sync_to_async(look_at_gateways)()  # this host may carry them
         await heartbeat.keep_beating(self.host, lambda: asdict(self.driver.inventory()), ready)
 
     async def _relay(self, ready) -> None:
