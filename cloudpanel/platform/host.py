@@ -94,11 +94,14 @@ def memory():
 
 def storage() -> None:
     """The state directory exists, and the user that guests run as reaches images and disks."""
-    for path, mode in ((config.STATE, 0o755), (config.RUN, 0o700), (config.SECRETS, 0o700)):
+    private = (config.RUN, config.SECRETS, config.STATE / "log", engines.ETC)
+    for path, mode in ((config.STATE, 0o755), *((path, 0o700) for path in private)):
         path.mkdir(parents=True, exist_ok=True)
         path.chmod(mode)
-    (config.STATE / "log").mkdir(exist_ok=True)
-    engines.ETC.mkdir(exist_ok=True)
+    if not config.DATABASE:  # SQLite gives its other files the mode of this one
+        records = config.STATE / "cloudpanel.sqlite3"
+        records.touch()
+        records.chmod(0o600)
     reachable = all(parent.stat().st_mode & 0o001 for parent in (config.STATE, *config.STATE.parents))
     for name in ("images", "instances"):
         path = config.STATE / name
