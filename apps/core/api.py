@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.core import events
+from apps.core.context import Context
 from apps.core.errors import CloudError, DriverError, NotFound, Unauthorized
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,12 @@ class ServiceView(APIView):
     """
 
     public = False
+    ctx: Context | None = None
 
     def error_body(self, error: CloudError) -> dict:
         raise NotImplementedError
 
     def initial(self, request, *args, **kwargs):
-        self.ctx = None
         if not self.public:
             token = request.headers.get("X-Auth-Token", "")
             ctx = import_string(settings.CONTEXT_FROM_TOKEN)(token) if token else None

@@ -17,8 +17,12 @@ def record(
     outcome: str = Event.Outcome.DONE,
     detail: str = "",
     data: dict | None = None,
+    new: bool = False,
 ) -> Event:
-    """Append the event about `obj`; after the commit its project's pages hear of it and its followers are marked."""
+    """Append the event about `obj`; after the commit its project's pages hear of it and its followers are marked.
+
+    `new`: the row was inserted just now, so nobody follows it.
+    """
     event = Event(
         project_id=getattr(obj, "project_id", None) or "",
         user_id=by.user_id if by else "",
@@ -35,7 +39,8 @@ def record(
     )
     event.save(force_insert=True)
     changed(obj, action)
-    wake(str(obj.pk))
+    if not new:
+        wake(str(obj.pk))
     return event
 
 

@@ -87,7 +87,7 @@ def begin(
         obj.marks = 1
     obj.save(force_insert=True)
     outcome = Event.Outcome.BEGUN if obj.is_promise else Event.Outcome.DONE
-    events.record(obj, action, by=by, outcome=outcome, detail=detail, data=data)
+    events.record(obj, action, by=by, outcome=outcome, detail=detail, data=data, new=True)
     if obj.is_promise:
         _ring(obj)
     return obj
