@@ -274,9 +274,9 @@ class Bench:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if re.search(r"cloudpanel|celery|redis-server|libvirtd|ovs|ovn|multiprocessing", line):
-                if "tests." not in line and "qemu-system" not in line and "unshare" not in line:
-                    found.append(int(entry.name))
+            is_ours = re.search(r"cloudpanel|celery|redis-server|libvirtd|ovs|ovn|multiprocessing", line)
+            if is_ours and not re.search(r"tests\.|qemu-system|unshare", line):
+                found.append(int(entry.name))
         return found
 
     def cpu(self) -> float:
