@@ -16,6 +16,7 @@ from pathlib import Path
 
 from apps.core.errors import DriverError, Unavailable
 from apps.hosts.models import Host
+from apps.hosts.streams import StreamServer
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def _silent(host: Host, error: Exception) -> HopError:
 # The agent's end
 
 
-async def serve(path: Path, operations: dict[str, Operation]) -> asyncio.Server:
+async def serve(path: Path, operations: dict[str, Operation]) -> StreamServer:
     """Answer requests on a unix socket at `path`, which belongs to whom its directory belongs to.
 
     An operation returns None, the bytes that follow the answer, or a connected socket whose bytes then pass both ways.
@@ -132,16 +133,15 @@ async def serve(path: Path, operations: dict[str, Operation]) -> asyncio.Server:
     """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                line = await reader.readline()
-            with _result(await _perform(operations, line)) as (reply, tail):
-                writer.write(_line(reply))
-                if isinstance(tail, socket.socket):
-                    await _join(reader, writer, tail)
-                elif tail:
-                    writer.write(tail)
-                await writer.drain()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            line = await reader.readline()
+        with _result(await _perform(operations, line)) as (reply, tail):
+            writer.write(_line(reply))
+            if isinstance(tail, socket.socket):
+                await _join(reader, writer, tail)
+            elif tail:
+                writer.write(tail)
+            await writer.drain()
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -150,7 +150,7 @@ async def serve(path: Path, operations: dict[str, Operation]) -> asyncio.Server:
     path.chmod(0o600)
     owner = path.parent.stat()
     os.chown(path, owner.st_uid, owner.st_gid)
-    return await asyncio.start_unix_server(answer, sock=listener, limit=CHUNK)
+    return await StreamServer(answer, limit=CHUNK).start(listener)
 
 
 async def _perform(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -14,14 +15,9 @@ from apps.hosts.models import Host
 from apps.instances import consoles
 from apps.instances.agent.process import Agent
 from apps.instances.consumers import websocket_urls
-from apps.instances.operations import delete_instance, stop_instance
+from apps.instances.operations import delete_instance
 from apps.projects.models import Assignment
-
-
-@pytest.fixture(autouse=True)
-def one_connection(monkeypatch):
-    """Asynchronous code uses this thread's connection, inside the test's transaction, and leaves it open."""
-    monkeypatch.setattr("channels.db.close_old_connections", lambda: None)
+from tests.agent.conftest import one_connection  # noqa: F401
 
 
 class Browser(ApplicationCommunicator):
@@ -240,34 +236,34 @@ def test_a_guest_that_is_off_is_host_to_qemu(instance, alice, host, tmp_path, hy
     play(scenario)
 
 
-def test_an_open_console_ends_with_the_guest(instance, alice, host, tmp_path, settle):
+def test_an_open_console_ends_with_the_guest(instance, alice, host, tmp_path, hypervisor, monkeypatch):
     ticket = consoles.issue(alice, instance, "screen")
+    qemu, screen = socket.socketpair()
+    monkeypatch.setattr(hypervisor, "open_screen", lambda uuid: screen.detach())
 
     async def scenario():
         async with agent_of(host, tmp_path):
             browser = Browser("/ws/console", ticket)
             await browser.connect()
-            await browser.hears(b"RFB")
-            await sync_to_async(stop_instance)(alice, instance=instance)
-            await sync_to_async(settle)()
+            qemu.sendall(b"the last words")
+            qemu.close()
+            await browser.hears(b"the last words")
             code, reason = await browser.ended()
             assert (code, reason[:13]) == (4410, "Host to QEMU:")
 
     play(scenario)
 
 
-def test_the_log_is_what_the_guest_said(instance, alice, host, tmp_path, hypervisor):
+def test_the_log_is_what_the_guest_said(instance, alice, host, tmp_path):
+    instance.host.agent_address = f"unix:{tmp_path}/agent.sock"
+
     async def scenario():
         async with agent_of(host, tmp_path):
-            log = await sync_to_async(consoles.console_log)(alice, instance_now())
-            assert log
-            last = await sync_to_async(consoles.console_log)(alice, instance_now(), 1)
-            assert log.endswith(last)
-            assert len(last.splitlines()) == 1
-
-    def instance_now():
-        instance.host.agent_address = f"unix:{tmp_path}/agent.sock"
-        return instance
+            log = await sync_to_async(consoles.console_log, thread_sensitive=False)(alice, instance)
+            last = await sync_to_async(consoles.console_log, thread_sensitive=False)(alice, instance, 1)
+        assert log
+        assert log.endswith(last)
+        assert len(last.splitlines()) == 1
 
     play(scenario)
 

@@ -15,6 +15,7 @@ from apps.instances.agent.http import Request
 from apps.instances.agent.metadata_service import networks_of, respond
 from apps.instances.models import Instance, Keypair
 from apps.networks.models import FixedIP, Subnet
+from tests.agent.conftest import one_connection  # noqa: F401
 
 SCRIPT = b"#!/bin/sh\necho hello\n"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvY2FsIHRlc3Qga2V5IG9ubHkgMTIzNDU2Nzg5MDEy alice@lab"

@@ -65,6 +65,7 @@ class Boots:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 tail.kill()
+            await tail.wait()
 
     async def _leased(self, mac: str, address: str) -> None:
         found = await database_sync_to_async(instances_with)(self.host, mac, address)

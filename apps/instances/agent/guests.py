@@ -14,6 +14,7 @@ from apps.instances.models import Instance
 log = logging.getLogger(__name__)
 
 AGENT_CONNECTED = "agent-connected"
+TELLING = ("started", "stopped", "crashed", "undefined")  # a guest's power may have changed
 RESTING = {Instance.Status.ACTIVE: Power.RUNNING, Instance.Status.SHUTOFF: Power.OFF}
 
 
@@ -30,12 +31,14 @@ class Guests:
                 ready()
             elif event == AGENT_CONNECTED:
                 self.agent_connected(uuid)
-            else:
+            elif event in TELLING:
                 await database_sync_to_async(mark_one)(uuid)
 
         await watch(self.host, happened)
 
     async def _compare(self) -> None:
+        # A dead plug with the logical port of a live one takes the port down: none may be left when guests start.
+        await asyncio.to_thread(self.driver.sweep_stale_ports)
         states = await asyncio.to_thread(self.driver.states)
         differing = await database_sync_to_async(mark_differing)(self.host, {s.uuid: s.power for s in states})
         if differing:

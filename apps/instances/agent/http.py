@@ -1,13 +1,15 @@
 """A small HTTP/1.1 server for many listening sockets on one event loop, for requests of a few octets by hostile guests."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from socket import socket
 
 import h11
+
+from apps.hosts.streams import StreamServer
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +38,13 @@ class _TooLarge(Exception):
     pass
 
 
-async def serve(sock, answer: Callable[[Request], Awaitable[Response]]) -> asyncio.Server:
+async def serve(listening: socket, answer: Callable[[Request], Awaitable[Response]]) -> StreamServer:
     """Serve HTTP on a listening socket. What `answer` raises becomes 500 and is logged without the request's body."""
-    open_now = 0
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal open_now
-        open_now += 1
-        try:
-            if open_now <= CONNECTIONS:
-                with contextlib.suppress(OSError, TimeoutError):
-                    await _converse(reader, writer, answer)
-        finally:
-            open_now -= 1
-            writer.close()
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _converse(reader, writer, answer)
 
-    return await asyncio.start_server(connected, sock=sock, limit=HEAD)
+    return await StreamServer(converse, limit=HEAD, most=CONNECTIONS).start(listening)
 
 
 async def _converse(reader, writer, answer) -> None:

@@ -14,6 +14,7 @@ from channels.db import database_sync_to_async
 
 from apps.core.errors import DriverError
 from apps.hosts import metadata_ports
+from apps.hosts.streams import StreamServer
 from apps.instances import metadata
 from apps.instances.agent import http
 from apps.instances.agent.boots import Boots
@@ -35,7 +36,7 @@ class MetadataService:
         self.host = host
         self.boots = boots
         self.changed = asyncio.Event()
-        self._servers: dict[str, asyncio.Server] = {}  # by network id
+        self._servers: dict[str, StreamServer] = {}  # by network id
 
     async def run(self, ready: Callable[[], None]) -> None:
         try:
@@ -48,9 +49,8 @@ class MetadataService:
                     async with asyncio.timeout(LOOK_SECONDS if whole else RETRY_SECONDS):
                         await self.changed.wait()
         finally:
-            for server in self._servers.values():
-                server.close()
-            self._servers.clear()
+            for network in list(self._servers):
+                await self._close(network)
 
     async def _match(self) -> bool:
         """Every network of our instances is served, no other; False when something is to be tried again."""
@@ -70,7 +70,7 @@ class MetadataService:
         try:
             await asyncio.to_thread(metadata_ports.ensure_metadata_port, network, addresses)
             if not known:
-                self._close(network)  # what was listened on went with the namespace
+                await self._close(network)  # what was listened on went with the namespace
             if network not in self._servers:
                 listening = await asyncio.to_thread(metadata_ports.listening_socket, network)
                 self._servers[network] = await http.serve(listening, self._answerer(network))
@@ -80,7 +80,7 @@ class MetadataService:
         return True
 
     async def _stop(self, network: str) -> bool:
-        self._close(network)
+        await self._close(network)
         try:
             await asyncio.to_thread(metadata_ports.ensure_no_metadata_port, network)
         except DriverError as error:
@@ -88,9 +88,9 @@ class MetadataService:
             return False
         return True
 
-    def _close(self, network: str) -> None:
+    async def _close(self, network: str) -> None:
         if server := self._servers.pop(network, None):
-            server.close()
+            await server.close()
 
     def _answerer(self, network: str) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:

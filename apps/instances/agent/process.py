@@ -101,10 +101,9 @@ class Agent:
             "networks": self._networks,
             "ping": self._ping,
         }
-        server = await relay.serve(self.address, operations)
-        ready()
-        async with server:
-            await server.serve_forever()
+        async with await relay.serve(self.address, operations):
+            ready()
+            await asyncio.Event().wait()
 
     async def _screen(self, request: dict) -> socket:
         return socket(fileno=await asyncio.to_thread(self.driver.open_screen, str(request.get("instance"))))
