@@ -55,3 +55,14 @@ export function startMenus() {
     if (shown) $("a", nav)?.focus();
   });
 }
+
+// A button with data-dialog opens that dialog; data-action is where its form goes, data-fill-x the text of [data-fill=x].
+export function startDialogs() {
+  on("click", "[data-dialog]", (event, button) => {
+    const dialog = document.getElementById(button.dataset.dialog);
+    $("form", dialog).action = button.dataset.action;
+    for (const place of $$("[data-fill]", dialog)) place.textContent = button.getAttribute(`data-fill-${place.dataset.fill}`);
+    dialog.showModal();
+  });
+  on("click", "[data-close-dialog]", (event, button) => button.closest("dialog").close());
+}

@@ -12,12 +12,12 @@ from django.utils.safestring import mark_safe
 
 register = template.Library()
 
-# The one table of status words. A word that is not here and ends in "ing" is work, any other is at rest.
+# The one table of status words. A word not in it is work where it says "-ing", else at rest.
 FAMILIES = {
-    "ok": "active in-use up enabled done available-up ready associated allocated reachable",
+    "ok": "active in-use up enabled done ready reachable",
     "work": "build begun running queued saving verify reboot hard-reboot rebuild resize password migrating",
-    "stop": "shutoff stopped paused suspended shelved shelved-offloaded available disabled down-by-choice"
-    " deleted deactivated free unused unassociated soft-deleted killed-by-owner",
+    "stop": "shutoff stopped paused suspended shelved shelved-offloaded available disabled"
+    " deleted deactivated free unused soft-deleted",
     "warn": "verify-resize maintenance degraded rescue reserved partly attention confirm quota pending-delete",
     "err": "error down refused failed killed unknown",
 }
@@ -54,9 +54,10 @@ def _key(status) -> str:
 def family(status) -> str:
     """ok, work, stop, warn or err: the family of an OpenStack status word in any spelling."""
     key = _key(status)
-    return _FAMILY.get(key) or (
-        "err" if key.startswith("error") else "work" if key.endswith("ing") else "stop"
-    )
+    if key in _FAMILY:
+        return _FAMILY[key]
+    parts = key.split("-")
+    return "err" if parts[0] == "error" else "work" if any(p.endswith("ing") for p in parts) else "stop"
 
 
 @register.filter

@@ -32,8 +32,32 @@ def rule_what(rule) -> str:
 @register.filter
 def rule_where(rule) -> str:
     """ "anywhere", "10.0.0.0/8", "members of web"."""
+    six = "" if rule.ethertype == "IPv4" else ", IPv6"
     if rule.remote_group_id:
-        return f"members of {rule.remote_group.name}"
+        return f"members of {rule.remote_group.name}" + six
     if not rule.remote_prefix or rule.remote_prefix in ("0.0.0.0/0", "::/0"):
-        return "anywhere" if rule.ethertype == "IPv4" else "anywhere (IPv6)"
+        return "anywhere" + six
     return rule.remote_prefix
+
+
+@register.filter
+def lets_in(group) -> str:
+    """ "TCP 22, ICMP; everything from members of default", from the prefetched rules."""
+    words = {}
+    for rule in group.rules.all():
+        if rule.direction == "ingress":
+            where = rule_where(rule).removesuffix(", IPv6")
+            words.setdefault(where, dict[str, None]())[rule_what(rule)] = None
+    return "; ".join(f"{', '.join(what)} from {where}" for where, what in words.items())
+
+
+@register.filter
+def ssh_from_anywhere(group) -> bool:
+    return any(
+        rule.direction == "ingress"
+        and rule.protocol in ("", "tcp")
+        and (rule.port_min is None or rule.port_min <= 22 <= (rule.port_max or rule.port_min))
+        and not rule.remote_group_id
+        and rule.remote_prefix in ("", "0.0.0.0/0")
+        for rule in group.rules.all()
+    )
