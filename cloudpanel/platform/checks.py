@@ -39,6 +39,20 @@ async def ended_well(children: Children, pid: int) -> bool:
     return True
 
 
+def listens(path: str) -> Check:
+    """Somebody accepts connections on the unix socket, whether or not it answers soon."""
+
+    async def check(children: Children, pid: int) -> bool:
+        try:
+            _, writer = await asyncio.open_unix_connection(path)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return check
+
+
 async def redis_answers(children: Children, pid: int) -> bool:
     answer = await _ask(asyncio.open_unix_connection(config.RUN / "redis.sock"), b"PING\r\nQUIT\r\n")
     return answer.startswith(b"+PONG")

@@ -10,6 +10,7 @@ from cloudpanel.platform.checks import (
     Check,
     all_of,
     ended_well,
+    listens,
     portal_answers,
     redis_answers,
     succeeds,
@@ -93,7 +94,6 @@ def _redis() -> Process:
 
 
 def _libvirtd() -> Process:
-    answers = succeeds("virsh", "-q", "-c", config.LIBVIRT_URI, "version")
     files = [f"{ETC}/qemu.conf=/etc/libvirt/qemu.conf"]
     if config.VIRT_TYPE == "qemu" and Path("/dev/kvm").exists():
         # Where root can open /dev/kvm and QEMU's user cannot, libvirt takes its knowledge of QEMU for outdated
@@ -102,8 +102,8 @@ def _libvirtd() -> Process:
     return Process(
         "libvirtd",
         _python("bound", *files, "libvirtd", "-f", ETC / "libvirtd.conf", "-p", "/run/libvirtd.pid"),
-        ready=answers,
-        elsewhere=answers,
+        ready=succeeds("virsh", "-q", "-c", config.LIBVIRT_URI, "version"),
+        elsewhere=listens("/run/libvirt/libvirt-sock"),
         prepare=_python("host", "libvirt"),
         settle=_python("host", "hypervisor"),
     )

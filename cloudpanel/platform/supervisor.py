@@ -147,10 +147,11 @@ class Supervisor:
     async def _start(self, service: Service) -> bool:
         """True: it runs, is ready, and is ours to watch. False: nothing to watch. CannotStart says why not."""
         process, began = service.process, time.monotonic()
+        self._note(service, "starting")
         if process.elsewhere and await process.elsewhere(self.children, 0):
+            await self._until_found_ready(process)
             await self._step(service, process.settle)
             return self._ready(service, "elsewhere", began)
-        self._note(service, "starting")
         await self._step(service, process.prepare)
         try:
             service.child = self.children.spawn(
@@ -185,6 +186,14 @@ class Supervisor:
             pause = min(pause * 1.5, 0.5)
         await asyncio.sleep(0.1)  # its last words
         raise CannotStart(f"ended with {child.ended.result()} before it was ready")
+
+    async def _until_found_ready(self, process: Process) -> None:
+        try:
+            async with asyncio.timeout(process.patience):
+                while not await process.ready(self.children, 0):
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            raise CannotStart(f"runs already, but was not ready after {process.patience:.0f} s") from None
 
     async def _step(self, service: Service, argv: tuple[str, ...]) -> None:
         if not argv:
