@@ -25,6 +25,13 @@ from apps.networks.models import Network, Port, SecurityGroup
 from apps.quotas import operations as quotas
 
 Status = Instance.Status
+VM_STATES: dict[str, str] = {
+    Status.BUILD: "building",
+    Status.ERROR: "error",
+    Status.SHUTOFF: "stopped",
+    Status.POWERING_ON: "stopped",
+    Status.DELETED: "deleted",
+}
 USER_DATA_MAX = 65535  # octets of base64, as in Nova
 METADATA_ITEMS = 128
 
@@ -388,13 +395,7 @@ def observe_boot(instance_id: str, step: str) -> None:
 
 def vm_state(instance: Instance) -> str:
     """Nova's word for what the machine is, apart from what is being done to it."""
-    return {
-        Status.BUILD: "building",
-        Status.ERROR: "error",
-        Status.SHUTOFF: "stopped",
-        Status.POWERING_ON: "stopped",
-        Status.DELETED: "deleted",
-    }.get(instance.status, "active")
+    return VM_STATES.get(instance.status, "active")
 
 
 def hosts_zones() -> dict[str, bool]:

@@ -221,7 +221,7 @@ class Launch(OperationView):
 
     def get_initial(self) -> dict:
         given = self.request.GET
-        initial = {"name": given.get("name", "") or self.free_name()}
+        initial: dict = {"name": given.get("name", "") or self.free_name()}
         choices = forms.LaunchForm(ctx=self.ctx).fields
         image = (
             choices["image"].queryset.filter(name=given.get("image", "")).first()
