@@ -12,6 +12,9 @@ urlpatterns = [
     path("", include("apps.dashboard.urls")),
     path("", include("apps.instances.urls")),
     path("", include("apps.images.urls")),
+    path("", include("apps.instances.urls")),
+    path("", include("apps.images.urls")),
+    path("", include("apps.networks.urls")),
 ]
 
 handler403 = "apps.dashboard.views.forbidden"
