@@ -9,6 +9,7 @@ urlpatterns = [
     path("identity", include("apps.projects.api.urls")),
     path("compute", include("apps.instances.api.urls")),
     path("image", include("apps.images.api.urls")),
+    path("network", include("apps.networks.api.urls")),
     path("", include("apps.dashboard.urls")),
     path("", include("apps.instances.urls")),
     path("", include("apps.images.urls")),
