@@ -35,7 +35,9 @@ def of(ctx: Context) -> dict:
             {"family": name, "word": word, "count": sum(n for s, n in by_status.items() if family(s) == name)}
             for name, word in FAMILIES
         ],
-        "quotas": [q for q in quotas if q["resource"] in QUOTAS],
+        "quotas": sorted(
+            (q for q in quotas if q["resource"] in QUOTAS), key=lambda q: QUOTAS.index(q["resource"])
+        ),
     }
 
 
@@ -112,7 +114,7 @@ def first_steps(ctx: Context) -> list[dict]:
             "title": "A network is ready" if network else "Make a network",
             "text": f"{network.name} {cidrs}" if network else "Instances get their address from it.",
             "verb": "" if network else "Create network",
-            "url": "" if network else reverse("networks"),
+            "url": "" if network else reverse("network_create"),
         },
         {
             "done": ssh,
@@ -120,8 +122,8 @@ def first_steps(ctx: Context) -> list[dict]:
             "text": "default: TCP 22 in, everything out."
             if ssh
             else "Nothing from outside reaches an instance yet: add a rule for TCP 22 to the group default.",
-            "verb": "",
-            "url": "",
+            "verb": "Security groups",
+            "url": reverse("security_groups"),
         },
         {
             "done": Keypair.objects.visible_to(ctx).exists(),
