@@ -13,8 +13,6 @@ urlpatterns = [
     path("", include("apps.dashboard.urls")),
     path("", include("apps.instances.urls")),
     path("", include("apps.images.urls")),
-    path("", include("apps.instances.urls")),
-    path("", include("apps.images.urls")),
     path("", include("apps.networks.urls")),
 ]
 

@@ -42,7 +42,7 @@ class Bench:
 
     def session(self, token: str) -> requests.Session:
         session = requests.Session()
-        session.headers |= {"X-Auth-Token": token, "Accept-Encoding": "identity"}
+        session.headers.update({"X-Auth-Token": token, "Accept-Encoding": "identity"})
         session.headers["OpenStack-API-Version"] = "compute 2.96"
         return session
 
@@ -209,7 +209,7 @@ class Bench:
 
     def log_in(self) -> requests.Session:
         page = requests.Session()
-        form = page.get(f"{URL}/login/", timeout=30)
+        form = page.get(f"{URL}/login", timeout=30)
         fields = {"csrfmiddlewaretoken": page.cookies["cloudpanel_csrf"]}
         action = re.search(r'<form[^>]*action="([^"]*)"', form.text)
         names = set(re.findall(r'name="([^"]+)"', form.text))
@@ -218,8 +218,8 @@ class Bench:
             "password": self.cloud.passwords["demo"],
         }
         fields["domain"] = "Default"
-        headers = {"Referer": f"{URL}/login/", "Origin": URL}
-        url = URL + action[1] if action and action[1] else f"{URL}/login/"
+        headers = {"Referer": f"{URL}/login", "Origin": URL}
+        url = URL + action[1] if action and action[1] else f"{URL}/login"
         answer = page.post(url, data=fields, headers=headers, timeout=30)
         if not page.cookies.get("cloudpanel"):
             sys.exit(f"log-in failed: {answer.status_code}")
