@@ -5,7 +5,8 @@ from rest_framework.response import Response
 
 from apps.core.errors import CloudError
 from apps.networks import operations
-from apps.networks.api.resources import PORTS, ROUTERS, SUBNETS, fixed_ips
+from apps.networks.api.resources import PORTS, ROUTERS, SUBNETS
+from apps.networks.api.resources.shared import fixed_ips
 from apps.networks.api.views import NeutronView
 from apps.networks.operations.common import parse_routes
 
