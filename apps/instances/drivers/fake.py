@@ -6,8 +6,6 @@ In memory for tests; with a directory, a JSON file there that the processes of a
 import fcntl
 import hashlib
 import json
-import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -57,12 +55,12 @@ class FakeDriver:
             return dict(things["guests"])
 
     def inventory(self) -> HostInventory:
-        disk = shutil.disk_usage("/")
+        """A large host on paper: demonstrations and measurements do not end at this machine's size."""
         return HostInventory(
-            vcpus=os.cpu_count() or 1,
-            memory_mib=16384,
-            disk_gib=disk.total >> 30,
-            disk_free_gib=disk.free >> 30,
+            vcpus=128,
+            memory_mib=1 << 20,
+            disk_gib=64 << 10,
+            disk_free_gib=64 << 10,
             hypervisor="fake",
             hypervisor_version="1.0.0",
             cpu_model="paper",
