@@ -61,7 +61,7 @@ class InstanceList(ListPage):
     template_name = "instances/list.html"
     row_template = "instances/_row.html"
     noun, nouns = "instance", "instances"
-    default_sort = "-age"
+    default_sort = "age"  # the newest first
     columns = (
         Column("name", filters.contains("name"), sort="name", text=True),
         Column("status", filters.status(Status.values), sort="status", hint="active, error, shutoff"),

@@ -58,8 +58,7 @@ class Filter {
     else query.delete("q");
     query.delete("page");
     const url = `${location.pathname}${query.size ? `?${query}` : ""}`;
-    history.pushState(null, "", url);
-    htmx.ajax("GET", url, { source: this.form, target: "#list", select: "#list", swap: "outerHTML" });
+    htmx.ajax("GET", url, { source: "#list", target: "#list", select: "#list", swap: "outerHTML" });
     this.draw();
   }
 
@@ -149,7 +148,7 @@ class Filter {
         return option;
       }),
     );
-    this.menu.hidden = !offers.length || document.activeElement !== this.input;
+    this.menu.hidden = !typed || !offers.length || document.activeElement !== this.input;
     this.input.setAttribute("aria-expanded", !this.menu.hidden);
     this.input.removeAttribute("aria-activedescendant");
   }

@@ -31,17 +31,20 @@ export function startForms() {
   }
   addEventListener("beforeunload", (event) => changed && event.preventDefault());
   document.addEventListener("submit", (event) => {
-    if (event.defaultPrevented || !event.submitter || event.target.method === "dialog") return;
     const button = event.submitter;
+    if (!button || event.target.method === "dialog") return;
     setTimeout(() => {
-      button.disabled = true; // after the browser has read the button's value
+      if (event.defaultPrevented) return; // a script sends it
+      button.disabled = true; // now that the browser has read the button's value
       setTimeout(() => (button.disabled = false), 8000);
     });
   });
-  document.addEventListener("htmx:afterRequest", (event) => {
+  const waits = (disabled) => (event) => {
     const button = event.detail.requestConfig?.triggeringEvent?.submitter;
-    if (button) button.disabled = false;
-  });
+    if (button) button.disabled = disabled;
+  };
+  document.addEventListener("htmx:beforeSend", waits(true));
+  document.addEventListener("htmx:afterRequest", waits(false));
   on("submit", "[data-theme-form]", (event, form) => {
     event.preventDefault();
     const theme = event.submitter.value;
@@ -58,5 +61,13 @@ export function startForms() {
     const choice = $("input[type=radio]", row);
     if (choice && !choice.disabled && event.target !== choice) choice.click();
   });
+  // A table wider than its card can be scrolled by keys, where nothing in it takes the focus.
+  const reach = () => {
+    for (const wide of $$(".tw"))
+      if (wide.scrollWidth > wide.clientWidth && !$("a, button, input", wide)) wide.tabIndex = 0;
+      else wide.removeAttribute("tabindex");
+  };
+  reach();
+  addEventListener("resize", reach);
   for (const log of $$("[data-stick-to-end]")) log.scrollTop = log.scrollHeight;
 }

@@ -100,9 +100,11 @@ async function fetchRows() {
 async function fetchList() {
   const table = list();
   if (!table) return;
-  const answer = await ask(location.href);
+  const url = location.href;
+  const answer = await ask(url);
   if (!answer.ok) return;
   const fresh = parse(await answer.text()).getElementById(table.id);
+  if (url !== location.href) return fetchListSoon(); // filtered or sorted anew meanwhile
   const now = list();
   if (!fresh || !now) return;
   const body = $("[data-rows]", now);

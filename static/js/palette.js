@@ -1,5 +1,6 @@
 // Ctrl K: resources, pages and actions. Every word must match somewhere; recent first while nothing is typed.
 import { $, $$, ask, el, icon, on } from "./dom.js";
+import { rowActions } from "./table.js";
 
 const RECENT = "cloudpanel.recent";
 const SHOWN = 12;
@@ -72,6 +73,10 @@ function choose(index) {
 
 function run(option) {
   if (!option?.item) return;
+  if (option.item.run) {
+    $("#palette").close();
+    return option.item.run();
+  }
   remember({ ...option.item, group: "Recent" });
   location.assign(option.item.url);
 }
@@ -82,10 +87,11 @@ async function search() {
   const text = $("#palette input").value.trim();
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const show = (source) => {
-    const known = source.filter((item) => matches(item, words));
-    draw(words.length ? known.slice(0, SHOWN * 2) : [...recent(), ...source.filter((i) => i.group !== "Resources")], words);
+    const known = [...rowActions(), ...source].filter((item) => matches(item, words));
+    const first = () => [...rowActions(), ...recent(), ...source.filter((i) => i.group !== "Resources")];
+    draw(words.length ? known.slice(0, SHOWN * 2) : first(), words);
   };
-  items ||= await load("");
+  items ||= await load(""); // once a page
   show(found.length && words.length ? found : items);
   if (text.length < 2) return;
   const mine = ++asked;

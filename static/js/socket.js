@@ -28,6 +28,7 @@ export function usable(on) {
   for (const button of $$("[data-reconnect]", root)) if (!button.closest("[data-veil]")) button.hidden = on || !allowed();
 }
 
+const isOn = () => $("[data-live-part] .st", root)?.classList.contains("st-ok") ?? true;
 const allowed = () => !("once" in root.dataset && used);
 let used = false; // the one ticket of a console's URL
 
@@ -49,6 +50,7 @@ export class Line {
     this.detach = detach;
     this.tries = 0;
     for (const button of $$("[data-reconnect]", root)) button.addEventListener("click", () => this.open());
+    this.wasOn = isOn();
     on("live:changed", "[data-console]", () => this.follow());
     if (!("closed" in root.dataset)) this.open();
     else {
@@ -59,7 +61,9 @@ export class Line {
 
   // The instance changed: one that has started is opened, without being asked.
   follow() {
-    if (!this.socket && $("[data-live-part] .st-ok", root)) this.open();
+    const started = isOn() && !this.wasOn;
+    this.wasOn = isOn();
+    if (started && !this.socket) this.open();
   }
 
   async open() {
@@ -68,6 +72,7 @@ export class Line {
     clearTimeout(this.timer);
     say("work", "Connecting");
     veil("", "");
+    for (const button of $$("[data-reconnect]", root)) button.hidden = true;
     try {
       const { ticket: secret } = await ticket();
       const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${root.dataset.socketUrl}`;

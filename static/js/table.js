@@ -2,6 +2,7 @@
 import htmx from "htmx.org";
 import { $, $$, on, plural, slot } from "./dom.js";
 import { confirm } from "./confirm.js";
+import { copyText } from "./copy.js";
 import { openMenu } from "./menus.js";
 
 const table = () => $("[data-table]");
@@ -91,6 +92,24 @@ async function act(row, action) {
   const asks = ASKS[action];
   if (asks && !(await confirm(asks(row.dataset)))) return;
   send(`${row.dataset.url}action/`, { action });
+}
+
+const WORDS = { start: ["Start", "play-fill"], stop: ["Stop", "stop-fill"], reboot: ["Reboot", "arrow-clockwise"], delete: ["Delete", "trash3"] };
+
+// For the palette: what can be done with the row under the cursor, or with the only selected one.
+export function rowActions() {
+  const chosen = selected();
+  const row = chosen.length === 1 ? chosen[0] : cursor();
+  if (!row?.dataset.can) return [];
+  return Object.entries(WORDS)
+    .filter(([action]) => row.dataset.can.split(" ").includes(action))
+    .map(([action, [label, symbol]]) => ({
+      group: `On the selected row, ${row.dataset.name}`,
+      label: `${label} ${row.dataset.name}`,
+      sub: ASKS[action] ? "asks first" : "",
+      icon: symbol,
+      run: () => act(row, action),
+    }));
 }
 
 let menuRow = null;
@@ -195,7 +214,7 @@ export function startTable() {
   on("click", "[data-rows] [data-act]", (event, button) => act(button.closest("tr"), button.dataset.act));
   on("click", "[data-row-menu]", (event, button) => showMenu(button.closest("tr"), button));
   on("click", "#row-menu [data-act]", (event, item) => menuRow && act(menuRow, item.dataset.act));
-  on("click", "#row-menu [data-copy-id]", () => menuRow && navigator.clipboard?.writeText(menuRow.dataset.id));
+  on("click", "#row-menu [data-copy-id]", () => menuRow && copyText(menuRow.dataset.id));
   on("click", "[data-rows] > tr", (event, row) => {
     if (event.target.closest("a, button, input, label, .chk-c, [role=link]") || String(getSelection())) return;
     if (row.hasAttribute("data-ui-open")) closePanel();

@@ -122,7 +122,7 @@ def boot_of(instance) -> dict:
 
 
 def _row(label, state, left, taken, whole, last=False) -> dict:
-    width = 0 if taken is None else max(taken / whole * 100, 0.6)
+    width = 0 if taken is None else max(taken / whole * 100, 0.6) if whole > 0.05 else 0.6
     left = min(left / whole * 100, 99.4)
     return {
         "label": label,
