@@ -1,6 +1,6 @@
 """Events as lines for people: the Activity tabs, the overview, the task drawer, the strip."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from apps.core import navigation
@@ -52,6 +52,11 @@ def _words(text: str) -> str:
     return text.replace("_", " ").replace("-", " ").strip().lower()
 
 
+def _name(event: Event) -> str:
+    """A nameless object is called by the beginning of its id."""
+    return event.object_name if event.object_name != event.object_id else event.object_id[:8]
+
+
 def line(event: Event) -> Line:
     known = navigation.kinds().get(event.model)
     seen = event.action == event.status.lower() and event.outcome == Event.Outcome.DONE
@@ -69,7 +74,7 @@ def line(event: Event) -> Line:
         who=event.user_name,
         status=OUTCOME_STATUS[event.outcome],
         verb=verb,
-        name=event.object_name or (known.label.lower() if known else _words(event.model)),
+        name=_name(event) or (known.label.lower() if known else _words(event.model)),
         rest=rest,
         url="" if gone else navigation.link(event.model, event.object_id),
         kind=known.label if known else _words(event.model).capitalize(),
@@ -89,5 +94,33 @@ def activity_of(ctx: Context, object_id, limit: int = 100) -> list[Line]:
 
 
 def recent(ctx: Context, limit: int = 12) -> list[Line]:
-    """What happened in the project, newest first."""
-    return [line(e) for e in Event.objects.filter(project_id=ctx.project_id).order_by("-id")[:limit]]
+    """What happened in the project, newest first, as people think of it: an action and its end are one line.
+
+    Only kinds of resources that have a name in the portal; a port comes and goes with its instance.
+    """
+    events = Event.objects.filter(project_id=ctx.project_id, model__in=list(navigation.kinds()))
+    return joined(events.order_by("-id")[: 3 * limit])[:limit]
+
+
+def joined(events) -> list[Line]:
+    """Lines of `events` (newest first), where what the cloud reports after an action is said of the action."""
+    lines: list[Line] = []
+    reports: dict[str, int] = {}  # object: where its report stands that no action has claimed yet
+    over: set[str] = set()  # objects of which something newer is known: what began before has ended
+    for event in events:
+        now = line(event)
+        if event.outcome == Event.Outcome.BEGUN:
+            place = reports.pop(event.object_id, None)
+            if place is not None:
+                end = lines[place]
+                reason = f": {end.detail}" if end.detail else ""
+                lines[place] = replace(now, at=end.at, status=end.status, rest=reason, url=end.url)
+                continue
+            if event.object_id in over:
+                now = replace(now, status="done")
+            over.add(event.object_id)
+        elif not event.user_name:
+            reports[event.object_id] = len(lines)
+            over.add(event.object_id)
+        lines.append(now)
+    return lines

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from apps.core import counting, navigation
-from apps.core.activity import Line, line
+from apps.core.activity import Line, joined, line
 from apps.core.context import Context
 from apps.core.models import Event, Reconciled
 
@@ -84,7 +84,8 @@ class Shell:
 
     @cached_property
     def last(self) -> Line | None:
-        event = Event.objects.filter(project_id=self.ctx.project_id).order_by("-id").first()
+        told = Event.objects.filter(project_id=self.ctx.project_id, model__in=list(navigation.kinds()))
+        event = told.order_by("-id").first()
         return line(event) if event else None
 
 
@@ -112,9 +113,9 @@ def tasks(ctx: Context, session) -> dict:
             )
     running.sort(key=lambda task: task["since"], reverse=True)
     models = [k.model._meta.model_name for k in task_kinds()]
-    done = Event.objects.filter(project_id=ctx.project_id, outcome=Event.Outcome.DONE, model__in=models)
+    happened = Event.objects.filter(project_id=ctx.project_id, model__in=models).order_by("-id")
     return {
         "running": running,
         "failed": [line(e) for e in failed_events(ctx, session).order_by("-id")[:50]],
-        "done": [line(e) for e in done.order_by("-id")[:20]],
+        "done": [task for task in joined(happened[:60]) if task.status == "done"][:20],
     }

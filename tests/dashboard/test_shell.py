@@ -95,12 +95,34 @@ def test_an_event_becomes_a_sentence(alice, make_instance):
     events.record(instance, "active")
     events.record(instance, "rebooting-hard", by=alice, outcome="begun")
     events.refused(alice, CloudError("RAM: needs 8"), model="instance", action="create", name="db")
-    lines = activity.recent(alice)
+    lines = [activity.line(event) for event in Event.objects.order_by("-id")]
     assert [line.text for line in lines] == [
         "Create db: RAM: needs 8", "Hard reboot web", "web is active", "Create web",
     ]  # fmt: skip
     assert [line.status for line in lines] == ["refused", "begun", "done", "begun"]
     assert [line.who for line in lines] == ["alice", "alice", "", "alice"]
+
+
+def test_an_action_and_its_end_are_one_line(alice, make_instance):
+    web, db = make_instance(alice, "web"), make_instance(alice, "db")
+    events.record(web, "create", by=alice, outcome="begun")
+    events.record(db, "create", by=alice, outcome="begun")
+    events.record(web, "active")
+    events.record(db, "fail", outcome="failed", detail="no host fits")
+    events.record(web, "shutoff")  # by itself
+    events.record(web, "start", by=alice, outcome="begun")
+    assert [(line.text, line.status) for line in activity.recent(alice)] == [
+        ("Start web", "begun"),
+        ("Shutoff web", "done"),
+        ("Create db: no host fits", "failed"),
+        ("Create web", "done"),
+    ]
+
+
+def test_what_has_no_name_of_its_own_is_no_news(alice, make_instance):
+    Event.objects.create(project_id=alice.project_id, model="port", object_name="p", action="create")
+    assert activity.recent(alice) == []
+    assert Shell(Request(alice)).last is None
 
 
 def test_activity_of_others_is_not_shown(alice, mallory, ada, make_instance):
