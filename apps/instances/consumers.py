@@ -23,10 +23,12 @@ After 4401, 4403 and 4410 trying again by oneself makes no sense before the inst
 
 import asyncio
 import contextlib
+import logging
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
 from django.urls import path
 
 from apps.core import events
@@ -35,6 +37,8 @@ from apps.core.policy import enforce
 from apps.hosts import relay
 from apps.instances import consoles
 from apps.instances.models import Instance
+
+log = logging.getLogger(__name__)
 
 SPENT, REFUSED, GUEST_ENDED, NO_AGENT, NO_CACHE, NO_GUEST = 4401, 4403, 4410, 4502, 4503, 4504
 HOPS = {relay.PORTAL_TO_HOST: NO_AGENT, relay.HOST_TO_QEMU: NO_GUEST}
@@ -52,6 +56,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
 
     writer: asyncio.StreamWriter | None = None
     task: asyncio.Task | None = None
+    ended = False
 
     async def connect(self):
         offered = self.scope["subprotocols"]
@@ -74,6 +79,9 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
             await self.hang_up(NO_CACHE, error.message)
         except CloudError as error:
             await self.hang_up(REFUSED, f"Browser to portal: {error.message}")
+        except DatabaseError as error:
+            log.warning("Console not opened: %s", error)
+            await self.hang_up(NO_CACHE, "Browser to portal: the portal's database does not answer now.")
         else:
             self.task = asyncio.create_task(self.run())
 
@@ -113,10 +121,11 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
                     await database_sync_to_async(admit)(self.ticket)
                 except CloudError as error:
                     return await self.hang_up(REFUSED, f"Browser to portal: {error.message}")
-            code, reason = carry.result()
-            await self.hang_up(code, reason)
+                except DatabaseError as error:
+                    log.warning("Rights to an open console not looked at: %s", error)
+            await self.hang_up(*carry.result())
         except OSError:
-            pass  # the browser is gone
+            pass  # the browser is gone; `disconnect` follows
         finally:
             carry.cancel()
 
@@ -133,18 +142,22 @@ class ConsoleConsumer(AsyncWebsocketConsumer):
         )
 
     async def hang_up(self, code: int, reason: str):
+        """Close both sides, once."""
+        if self.ended:
+            return
+        self.ended = True
         if self.writer is not None:
             self.writer.close()
-        await self.close(code, reason.encode()[:REASON].decode(errors="ignore"))
+        with contextlib.suppress(OSError):  # the browser was faster
+            await self.close(code, reason.encode()[:REASON].decode(errors="ignore"))
 
     async def disconnect(self, code):
+        self.ended = True
         if self.task is not None:
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
         if self.writer is not None:
-            self.writer.close()
-            with contextlib.suppress(OSError):
-                await self.writer.wait_closed()
+            self.writer.transport.abort()  # what the guest has not read by now is for nobody
 
 
 def admit(ticket: dict) -> Instance:

@@ -12,7 +12,7 @@ from channels.routing import URLRouter
 from apps.core.errors import Unavailable
 from apps.core.models import Event
 from apps.hosts.models import Host
-from apps.instances import consoles
+from apps.instances import consoles, consumers
 from apps.instances.agent.process import Agent
 from apps.instances.consumers import websocket_urls
 from apps.instances.operations import delete_instance
@@ -165,6 +165,41 @@ def test_rights_that_were_lost_since_are_looked_at_again(instance, alice, host, 
             )
 
     play(scenario)
+
+
+def test_rights_that_are_lost_end_an_open_console(instance, alice, host, tmp_path, monkeypatch):
+    ticket = consoles.issue(alice, instance, "screen")
+    monkeypatch.setattr(consumers, "RECHECK", 0.05)
+
+    async def scenario():
+        async with agent_of(host, tmp_path):
+            browser = Browser("/ws/console", ticket)
+            await browser.connect()
+            await browser.hears(b"RFB")
+            await sync_to_async(Assignment.objects.filter(user_id=alice.user_id).delete)()
+            assert (await browser.ended())[0] == 4403
+
+    play(scenario)
+
+
+def test_a_guest_that_does_not_read_ends_it(instance, alice, host, tmp_path, hypervisor, monkeypatch):
+    ticket = consoles.issue(alice, instance, "screen")
+    qemu, screen = socket.socketpair()
+    monkeypatch.setattr(hypervisor, "open_screen", lambda uuid: screen.detach())
+    monkeypatch.setattr(consumers, "PATIENCE", 0.2)
+
+    async def scenario():
+        async with agent_of(host, tmp_path):
+            browser = Browser("/ws/console", ticket)
+            await browser.connect()
+            for _ in range(100):
+                await browser.type(bytes(1 << 16))
+            code, reason = await browser.ended()
+            assert (code, reason[:13]) == (4504, "Host to QEMU:")
+            await browser.leave()
+
+    play(scenario)
+    qemu.close()
 
 
 def test_a_role_that_may_only_read_leaves_a_trace(instance, alice, host, tmp_path, roles):

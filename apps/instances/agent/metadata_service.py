@@ -37,6 +37,7 @@ class MetadataService:
         self.boots = boots
         self.changed = asyncio.Event()
         self._servers: dict[str, StreamServer] = {}  # by network id
+        self._complaint = ""
 
     async def run(self, ready: Callable[[], None]) -> None:
         try:
@@ -58,13 +59,21 @@ class MetadataService:
         try:
             here = await asyncio.to_thread(metadata_ports.existing)
         except DriverError as error:
-            log.warning("Metadata: %s", error)
+            self._complain(str(error))
             return False
         done = [
             await self._serve(network, addresses, network in here) for network, addresses in wanted.items()
         ]
         done += [await self._stop(network) for network in (here | self._servers.keys()) - wanted.keys()]
+        if all(done):
+            self._complaint = ""
         return all(done)
+
+    def _complain(self, text: str) -> None:
+        """Once, not at each try."""
+        if text != self._complaint:
+            self._complaint = text
+            log.warning("Metadata: %s", text)
 
     async def _serve(self, network: str, addresses: list[str], known: bool) -> bool:
         try:
@@ -75,7 +84,7 @@ class MetadataService:
                 listening = await asyncio.to_thread(metadata_ports.listening_socket, network)
                 self._servers[network] = await http.serve(listening, self._answerer(network))
         except (DriverError, OSError) as error:
-            log.warning("Metadata of network %s: %s", network, error)
+            self._complain(f"network {network}: {error}")
             return False
         return True
 
@@ -84,7 +93,7 @@ class MetadataService:
         try:
             await asyncio.to_thread(metadata_ports.ensure_no_metadata_port, network)
         except DriverError as error:
-            log.warning("Metadata of network %s: %s", network, error)
+            self._complain(f"network {network}: {error}")
             return False
         return True
 

@@ -136,8 +136,7 @@ class Agent:
 
 def main() -> None:
     """Run this host's agent until SIGTERM or SIGINT."""
-    agent = Agent(config.HOST, config.RUN / "agent.sock", config.RUN / "agent.ready")
-    asyncio.run(_until_told(agent))
+    asyncio.run(_until_told(Agent(config.HOST, config.RUN / "agent.sock", config.RUN / "agent.ready")))
 
 
 async def _until_told(agent: Agent) -> None:
@@ -147,3 +146,5 @@ async def _until_told(agent: Agent) -> None:
         loop.add_signal_handler(sig, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    logging.shutdown()
+    os._exit(0)  # at once: a thread may be waiting for an engine that does not answer
