@@ -181,6 +181,10 @@ class InstanceAction(ActionView):
 
     back = "instances"
 
+    @property
+    def audit(self):
+        return "instance", self.request.POST.get("action", "")
+
     def act(self) -> str:
         instance = Instance.objects.get_for(self.ctx, self.kwargs["pk"])
         return act(self.ctx, instance, self.request.POST.get("action", ""))
@@ -190,6 +194,10 @@ class InstancesBulk(ActionView):
     """POST action=... ids=a,b (or repeated): one operation an instance, one sentence for all."""
 
     back = "instances"
+
+    @property
+    def audit(self):
+        return "instance", self.request.POST.get("action", "")
 
     def act(self) -> str:
         action = self.request.POST.get("action", "")
@@ -346,6 +354,7 @@ class KeypairList(ListPage):
 
 
 class KeypairCreate(OperationView):
+    audit = ("keypair", "create")
     template_name = "instances/keypair_create.html"
     form_class = forms.KeypairForm
     refused = "The key pair was not made."
@@ -363,6 +372,7 @@ class KeypairCreate(OperationView):
 
 
 class KeypairDelete(ActionView):
+    audit = ("keypair", "delete")
     back = "keypairs"
 
     def act(self) -> str:

@@ -106,6 +106,7 @@ class NetworkCreate(OperationView):
 
 
 class NetworkDelete(ActionView):
+    audit = ("network", "delete")
     back = "networks"
     refused = "The network was not deleted."
 
@@ -187,6 +188,7 @@ class FloatingIPAssociate(ActionView):
 
 
 class FloatingIPDisassociate(ActionView):
+    audit = ("floatingip", "disassociate")
     back = "floating_ips"
 
     def act(self) -> str:
@@ -196,6 +198,7 @@ class FloatingIPDisassociate(ActionView):
 
 
 class FloatingIPRelease(ActionView):
+    audit = ("floatingip", "release")
     back = "floating_ips"
 
     def act(self) -> str:
@@ -237,6 +240,7 @@ class SecurityGroupCreate(OperationView):
 
 
 class SecurityGroupDelete(ActionView):
+    audit = ("securitygroup", "delete")
     back = "security_groups"
     refused = "The security group was not deleted."
 
@@ -278,6 +282,7 @@ class SecurityGroupDetail(OperationView):
 
 
 class SecurityGroupRuleDelete(ActionView):
+    audit = ("securitygroup", "remove_rule")
     back = "security_groups"
 
     def act(self) -> str:
