@@ -144,10 +144,10 @@ class ConsoleStandalone(TemplateView):
 
 
 console_urls = [
-    path("instances/<uuid:pk>/console", InstanceConsole.as_view(), name="instance_console"),
-    path("instances/<uuid:pk>/console/text", InstanceConsoleText.as_view(), name="instance_console_text"),
-    path("instances/<uuid:pk>/log", InstanceLog.as_view(), name="instance_log"),
-    path("instances/<uuid:pk>/console/<str:kind>/ticket", ConsoleTicket.as_view(), name="console_ticket"),
+    path("instances/<uuid:pk>/console/", InstanceConsole.as_view(), name="instance_console"),
+    path("instances/<uuid:pk>/console/text/", InstanceConsoleText.as_view(), name="instance_console_text"),
+    path("instances/<uuid:pk>/log/", InstanceLog.as_view(), name="instance_log"),
+    path("instances/<uuid:pk>/console/<str:kind>/ticket/", ConsoleTicket.as_view(), name="console_ticket"),
     path("console/novnc", ConsoleStandalone.as_view(), name="console_novnc"),
     path("console/serial", ConsoleStandalone.as_view(kind=consoles.SERIAL), name="console_serial"),
 ]

@@ -1,5 +1,6 @@
 """What every page is written with: icons, status words, copy buttons, times, sizes, bars."""
 
+import functools
 import math
 import re
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,7 @@ _ARC = mark_safe(
 
 
 @register.simple_tag
+@functools.cache
 def icon(name, css=""):
     """The icon from the sprite; `npm run build` puts the names it finds in pages into it."""
     return format_html(

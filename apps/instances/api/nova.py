@@ -3,6 +3,7 @@
 import re
 
 from django.http import HttpRequest
+from django.utils.functional import cached_property
 from rest_framework.response import Response
 
 from apps.core.api import ServiceView, base_url
@@ -85,17 +86,19 @@ class NovaView(ServiceView):
         response.headers["X-Compute-Request-Id"] = request.id
         return response
 
-    def root(self) -> str:
-        return f"{base_url(self.request)}/compute/v2.1"
-
+    @cached_property
     def bookmark(self) -> str:
         return f"{base_url(self.request)}/compute"
+
+    @cached_property
+    def root(self) -> str:
+        return f"{self.bookmark}/v2.1"
 
     def links(self, path: str) -> list[dict]:
         """Self and bookmark link of "servers/<id>"."""
         return [
-            {"rel": "self", "href": f"{self.root()}/{path}"},
-            {"rel": "bookmark", "href": f"{self.bookmark()}/{path}"},
+            {"rel": "self", "href": f"{self.root}/{path}"},
+            {"rel": "bookmark", "href": f"{self.bookmark}/{path}"},
         ]
 
     def only(self, data: dict, known: set[str], what: str = "") -> dict:
@@ -138,7 +141,7 @@ class Versions(NovaView):
     public = True
 
     def get(self, request):
-        root = self.bookmark()
+        root = self.bookmark
         old = _version(root, "v2.0", "SUPPORTED", "", "")
         new = _version(root, "v2.1", "CURRENT", f"2.{MAX}", f"2.{MIN}")
         return Response({"versions": [old, new]})
@@ -151,7 +154,7 @@ class Version(NovaView):
     number = "v2.1"
 
     def get(self, request):
-        root = self.bookmark()
+        root = self.bookmark
         new = self.number == "v2.1"
         body = _version(
             root,

@@ -21,6 +21,7 @@ from apps.networks.models import Port, SecurityGroup
 from apps.networks.models import Status as NetworkStatus
 
 CAP = 1000
+UNSEEN = ("placement", "public_key", "admin_pass", "guest_password")  # long, and in no list
 SORT_KEYS = {
     "created_at": "created_at",
     "updated_at": "updated_at",
@@ -96,7 +97,7 @@ class Servers(ServerView):
             rows = Instance.objects.visible_to(ctx, deleted=changes or wants_deleted)
         if wants_deleted:
             rows = rows.filter(status=Instance.Status.DELETED)
-        rows = rows.select_related("host")
+        rows = rows.select_related("host").defer(*UNSEEN)
         for key in query:
             values = query.getlist(key)
             rows = self._filter(rows, key, values)
@@ -190,7 +191,7 @@ class Servers(ServerView):
             "adminPass": arguments["admin_pass"],
         }
         return Response(
-            {"server": server}, status=202, headers={"Location": f"{self.root()}/servers/{first.pk}"}
+            {"server": server}, status=202, headers={"Location": f"{self.root}/servers/{first.pk}"}
         )
 
 
