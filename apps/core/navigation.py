@@ -13,7 +13,11 @@ GROUPS = ("", "Compute", "Storage", "Network", "Project", "Administration")
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the navigation. `rows(ctx)` is what its count counts, `errors` which of those are in error."""
+    """A line of the navigation. `rows(ctx)` is what its count counts, `errors` which of those are in error.
+
+    `rows` is called once in the life of the process (see `counting.count_for`): it may depend on nothing but
+    `ctx.project_id`, `ctx.user_id` and the roles.
+    """
 
     group: str
     label: str

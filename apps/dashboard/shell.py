@@ -1,5 +1,6 @@
 """What the frame of every page shows: navigation with its counts, tasks that run or failed, the last event."""
 
+import functools
 from datetime import datetime, timedelta
 
 from django.urls import reverse
@@ -25,14 +26,38 @@ def running_rows(kind: navigation.Kind, ctx: Context):
     return rows.filter(status__in=[str(s) for s in kind.model.PROMISES])
 
 
-def failed_events(ctx: Context, session):
+def failures_since(session) -> datetime:
+    """Older failures are no tasks any more, or have been put away."""
     since = timezone.now() - REMEMBERED
-    if session.get(CLEARED):
-        since = max(since, datetime.fromisoformat(session[CLEARED]))
+    return max(since, datetime.fromisoformat(session[CLEARED])) if session.get(CLEARED) else since
+
+
+def failed_events(ctx: Context, since: datetime):
     models = [k.model._meta.model_name for k in task_kinds()]
     return Event.objects.filter(
         project_id=ctx.project_id, at__gt=since, outcome=Event.Outcome.FAILED, model__in=models
     )
+
+
+@functools.cache
+def _counted(
+    entries: tuple[navigation.Entry, ...], kinds: tuple[navigation.Kind, ...]
+) -> dict[str, counting.Rows]:
+    """What is counted: "url_name" and "url_name!" (in error) of entries, "model running" of kinds, "failed"."""
+    asked: dict[str, counting.Rows] = {}
+    for entry in entries:
+        if entry.rows:
+            asked[entry.url_name] = entry.rows
+            if entry.errors:
+                asked[f"{entry.url_name}!"] = functools.partial(_in_error, entry)
+    for kind in kinds:
+        asked[f"{kind.model._meta.model_name} running"] = functools.partial(running_rows, kind)
+    asked["failed"] = functools.partial(failed_events, since=counting.SINCE)
+    return asked
+
+
+def _in_error(entry: navigation.Entry, ctx: Context):
+    return entry.rows(ctx).filter(entry.errors)
 
 
 class Shell:
@@ -43,17 +68,8 @@ class Shell:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        asked = {}
-        for entry in navigation.entries(self.ctx):
-            if entry.rows:
-                rows = entry.rows(self.ctx)
-                asked[entry.url_name] = rows
-                if entry.errors:
-                    asked[f"{entry.url_name}!"] = rows.filter(entry.errors)
-        for kind in task_kinds():
-            asked[f"{kind.model._meta.model_name} running"] = running_rows(kind, self.ctx)
-        asked["failed"] = failed_events(self.ctx, self.request.session)
-        return counting.count(asked)
+        asked = _counted(tuple(navigation.entries(self.ctx)), tuple(task_kinds()))
+        return counting.count_for(self.ctx, asked, failures_since(self.request.session))
 
     @cached_property
     def nav(self) -> list[dict]:
@@ -116,6 +132,6 @@ def tasks(ctx: Context, session) -> dict:
     happened = Event.objects.filter(project_id=ctx.project_id, model__in=models).order_by("-id")
     return {
         "running": running,
-        "failed": [line(e) for e in failed_events(ctx, session).order_by("-id")[:50]],
+        "failed": [line(e) for e in failed_events(ctx, failures_since(session)).order_by("-id")[:50]],
         "done": [task for task in joined(happened[:60]) if task.status == "done"][:20],
     }
