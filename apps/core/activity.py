@@ -44,6 +44,11 @@ class Line:
     model: str
 
     @property
+    def what(self) -> str:
+        """Without the name, on the object's own page: "Create", "Is active"."""
+        return f"{self.verb}{self.rest}".strip()[:1].upper() + f"{self.verb}{self.rest}".strip()[1:]
+
+    @property
     def text(self) -> str:
         return f"{self.verb} {self.name}{self.rest}".strip()
 
@@ -90,7 +95,7 @@ def activity_of(ctx: Context, object_id, limit: int = 100) -> list[Line]:
     events = Event.objects.filter(object_id=str(object_id))
     if not ctx.is_admin:
         events = events.filter(project_id=ctx.project_id)
-    return [line(event) for event in events.order_by("-id")[:limit]]
+    return joined(events.order_by("-id")[:limit])
 
 
 def recent(ctx: Context, limit: int = 12) -> list[Line]:

@@ -7,8 +7,8 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from apps.core import filters
+from apps.core.activity import activity_of
 from apps.core.errors import CloudError
-from apps.core.models import Event
 from apps.core.policy import allowed
 from apps.core.views import ActionView, Column, ListPage, OperationView, PageView
 from apps.instances import forms, keypairs, operations, reads
@@ -126,13 +126,13 @@ class InstanceDetail(InstancePage):
     tab = "overview"
 
     def facts(self, instance: Instance) -> dict:
-        events = Event.objects.filter(object_id=str(instance.pk)).order_by("-id")
+        activity = activity_of(self.ctx, instance.pk)
         ports = networks.ports_of([str(instance.pk)]).get(str(instance.pk), [])
         groups = {group.pk: group for port in ports for group in port.security_groups.all()}
         host = instance.host if self.ctx.is_admin and instance.host_id else None
         return {
-            "activity": list(events[:5]),
-            "activity_count": events.count(),
+            "activity": activity[:5],
+            "activity_count": len(activity),
             "ports": ports,
             "security_groups": list(groups.values()),
             "login": login_line(instance),
@@ -173,7 +173,7 @@ class InstanceActivity(InstancePage):
     tab = "activity"
 
     def facts(self, instance: Instance) -> dict:
-        return {"activity": Event.objects.filter(object_id=str(instance.pk)).order_by("-id")[:500]}
+        return {"activity": activity_of(self.ctx, instance.pk, limit=500)}
 
 
 class InstanceAction(ActionView):
