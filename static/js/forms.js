@@ -43,6 +43,12 @@ export function startForms() {
     const button = event.detail.requestConfig?.triggeringEvent?.submitter;
     if (button) button.disabled = disabled;
   };
+  // htmx forgets the button that sent a form when it has lost the focus by then, or says its type only by default.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const button = event.detail.triggeringEvent?.submitter;
+    if (button?.name) event.detail.parameters[button.name] = button.value;
+    if (button?.hasAttribute("formaction")) event.detail.path = button.formAction;
+  });
   document.addEventListener("htmx:beforeSend", waits(true));
   document.addEventListener("htmx:afterRequest", waits(false));
   on("submit", "[data-theme-form]", (event, form) => {
