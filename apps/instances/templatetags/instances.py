@@ -79,6 +79,13 @@ def progress_of(instance) -> dict:
     return {"done": done, "number": done + 1, "total": len(_STEPS), "words": words}
 
 
+@register.filter
+def is_booting(instance) -> bool:
+    """It runs since a few minutes at most, and its guest has not said that it is ready."""
+    begun = instance.boot_started_at or instance.created_at
+    return timezone.now() - begun < FRESH and "ready" not in dict(instance.timeline or [])
+
+
 @register.simple_tag
 def boot_of(instance) -> dict:
     """The last boot: `rows` on a common time axis, whether it `is_ready` and after how long, for what it is `waiting`.
