@@ -186,7 +186,9 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "ovsdbapp": {"level": "WARNING"},
-        "channels_redis": {"level": "CRITICAL"},  # a trace for each socket of a lost Redis; consumers say it once
+        "channels_redis": {
+            "level": "CRITICAL"
+        },  # a trace for each socket of a lost Redis; consumers say it once
         "celery": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         # uvicorn's own handlers know no filter: its lines, the access log too, go through ours.

@@ -149,7 +149,9 @@ class Instance(Resource):
     user_data = models.TextField(blank=True, default="")  # base64, as given
     config_drive = models.BooleanField(default=False)
     admin_pass = models.CharField(max_length=255, blank=True, default="")  # encrypted; given to the guest
-    guest_password = models.CharField(max_length=1020, blank=True, default="")  # set once by the guest, encrypted by it
+    guest_password = models.CharField(
+        max_length=1020, blank=True, default=""
+    )  # set once by the guest, encrypted by it
     access_ipv4 = models.CharField(max_length=64, blank=True, default="")
     access_ipv6 = models.CharField(max_length=64, blank=True, default="")
     disk_config = models.CharField(max_length=8, default="MANUAL")
