@@ -33,6 +33,7 @@ GUEST_OFF = {
 }
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
+_LINE_END = re.compile(r"\r*\n|\r+")  # a getty says \r\r\n
 _CONTROL = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]")
 
 
@@ -108,7 +109,7 @@ def console_log(ctx: Context, instance: Instance, lines: int | None = None) -> s
 
 def plain(text: str) -> str:
     """A log for people: without the codes that move a terminal's cursor or colour its text."""
-    return _CONTROL.sub("", _ESCAPE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return _CONTROL.sub("", _ESCAPE.sub("", _LINE_END.sub("\n", text)))
 
 
 def _key(ticket: str) -> str:
