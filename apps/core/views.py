@@ -17,7 +17,7 @@ from django.views.generic import TemplateView
 
 from apps.core import counting, events, filters
 from apps.core.context import Context
-from apps.core.errors import CloudError, DriverError, Forbidden, Unavailable
+from apps.core.errors import CloudError, DriverError, Forbidden, NotFound, Unavailable
 
 AUDITED = (403, 409, 413)  # refusals that leave a trace: policy, quota, capacity, conflict
 
@@ -271,6 +271,8 @@ class OperationView(PageView):
         try:
             result = self.operate(**form.cleaned_data)
         except CloudError as error:
+            if isinstance(error, NotFound) and not error.field:
+                raise  # what the page is about
             self.record(error, name=str(form.cleaned_data.get("name") or ""))
             form.add_error(error.field if error.field in form.fields else None, error.message)
             return self.show_again(form, error)
@@ -302,6 +304,8 @@ class ActionView(PageView):
         try:
             said = self.act()
         except CloudError as error:
+            if isinstance(error, NotFound) and not is_fragment(request):
+                raise
             self.record(error)
             status = error.status
             messages.error(request, f"{self.refused}\n{error.message}")

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from apps.core import filters
 from apps.core.activity import activity_of
-from apps.core.errors import CloudError
+from apps.core.errors import CloudError, NotFound
 from apps.core.policy import allowed
 from apps.core.views import ActionView, Column, ListPage, OperationView, PageView
 from apps.instances import forms, keypairs, operations, reads
@@ -378,6 +378,6 @@ class KeypairDelete(ActionView):
     def act(self) -> str:
         keypair = Keypair.objects.visible_to(self.ctx).filter(pk=self.kwargs["pk"]).first()
         if keypair is None:
-            return "The key pair is gone already."
+            raise NotFound("There is no such key pair of yours.")
         keypairs.delete_keypair(self.ctx, keypair=keypair)
         return f"Key pair {keypair.name} is deleted. Instances that have it keep it."

@@ -254,6 +254,15 @@ def test_a_refusal_of_one_field_stands_at_the_field(ask, alice):
     assert not Event.objects.exists()
 
 
+def test_a_form_about_something_of_others_is_not_found(ask, alice):
+    answer = ask(asking(NotFound("Thing 7 could not be found.")), alice, "post", data={"name": "web"})
+    assert (answer.status_code, text(answer)) == (404, "404 Thing 7 could not be found.")
+    assert (
+        ask(asking(NotFound("No image.", field="name")), alice, "post", data={"name": "web"}).status_code
+        == 422
+    )
+
+
 # --- buttons ----------------------------------------------------------------------------------------
 
 
@@ -290,3 +299,9 @@ def test_a_refused_button_says_why_and_is_written_down(ask, alice):
     answer = ask(doing(Conflict("It is busy.")), alice, "post", pk="7", **{"HX-Request": "true"})
     assert (answer.status_code, text(answer)) == (409, "error: web was not stopped.\nIt is busy.")
     assert Event.objects.get().outcome == "refused"
+
+
+def test_a_button_of_something_of_others_is_not_found(ask, alice):
+    gone = doing(NotFound("Thing 7 could not be found."))
+    assert ask(gone, alice, "post").status_code == 404
+    assert ask(gone, alice, "post", **{"HX-Request": "true"}).status_code == 404
