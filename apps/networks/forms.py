@@ -3,12 +3,10 @@
 import ipaddress
 
 from django import forms
-from django.db import transaction
 
 from apps.core.context import Context
 from apps.core.forms import CloudForm
-from apps.networks import operations
-from apps.networks.models import ROUTER_INTERFACE, Network, Port, Router, SecurityGroup, Subnet
+from apps.networks.models import SecurityGroup, Subnet
 
 RANGES = [f"10.{second}.0.0/24" for second in range(10, 250, 10)]
 
@@ -35,34 +33,6 @@ class NetworkForm(CloudForm):
 
     def clean_dns_nameservers(self) -> list[str]:
         return [text.strip() for text in self.cleaned_data["dns_nameservers"].split(",") if text.strip()]
-
-
-@transaction.atomic
-def create_network_with_subnet(
-    ctx: Context, *, name: str, cidr: str, dns_nameservers: list[str], outside: bool
-) -> Network:
-    """All of it or nothing."""
-    network = operations.create_network(ctx, name=name)
-    subnet = operations.create_subnet(
-        ctx, network=network, name=name, cidr=cidr.strip(), dns_nameservers=dns_nameservers
-    )
-    if outside:
-        routers = Router.objects.visible_to(ctx).filter(external_network__isnull=False)
-        router = routers.order_by("created_at").first()
-        external = Network.objects.visible_to(ctx).filter(external=True).order_by("created_at").first()
-        if router is None and external is not None:
-            router = operations.create_router(ctx, name=f"{name}-router", external_network=external)
-        if router is not None:
-            operations.add_router_interface(ctx, router=router, subnet=subnet)
-    return network
-
-
-@transaction.atomic
-def delete_network_with_legs(ctx: Context, network: Network) -> None:
-    """The network goes, and first the legs that routers have in it."""
-    for leg in Port.objects.visible_to(ctx).filter(network=network, device_owner=ROUTER_INTERFACE):
-        operations.remove_router_interface(ctx, router=leg.router, port=leg)
-    operations.delete_network(ctx, network=network)
 
 
 class SecurityGroupForm(CloudForm):

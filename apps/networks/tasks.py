@@ -170,15 +170,14 @@ def reconcile_router(router: Router):
     for leg in legs:
         if leg.status == Status.DOWN:
             engine().ensure_no_port(str(leg.pk))  # an ordinary port that became the router's
-    spec = router_spec(router, legs)
-    engine().ensure_router(spec)
+    engine().ensure_router(router_spec(router, legs))
     with transaction.atomic():
         for leg in legs:
             _settled(leg)
         for port in leaving:
             end(port)
         _settled(router)
-    return later(2) if spec.gateway and not spec.chassis else None  # no host has joined yet
+    return None
 
 
 def router_spec(router: Router, legs: list[Port]) -> RouterSpec:

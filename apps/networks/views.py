@@ -4,11 +4,11 @@ from django.http import HttpResponseRedirect
 from django.urls import reverse
 
 from apps.core import filters, navigation
+from apps.core.context import Context
 from apps.core.policy import allowed
 from apps.core.views import ActionView, Column, ListPage, OperationView, PageView
 from apps.networks import forms, operations
 from apps.networks.models import (
-    ROUTER_GATEWAY,
     ROUTER_INTERFACE,
     FloatingIP,
     Network,
@@ -18,6 +18,7 @@ from apps.networks.models import (
     SecurityGroupRule,
     Status,
 )
+from apps.networks.operations.common import is_id
 
 
 class NetworkList(ListPage):
@@ -38,19 +39,23 @@ class NetworkList(ListPage):
         return Network.objects.visible_to(self.ctx).prefetch_related("subnets")
 
     def get_context_data(self, **kwargs):
-        routers = Router.objects.visible_to(self.ctx).select_related("external_network").order_by("name")
-        legs = Port.objects.filter(router__in=routers, device_owner=ROUTER_INTERFACE)
-        joined: dict = {}
-        for leg in legs.select_related("network").prefetch_related("fixed_ips__subnet"):
-            for fixed in leg.fixed_ips.all():
-                joined.setdefault(leg.router_id, []).append(
-                    {"cidr": fixed.subnet.cidr, "network": leg.network.name}
-                )
-        shown = list(routers)
-        for router in shown:
-            router.subnets = joined.get(router.pk, [])
         may = allowed(self.ctx, "create_network")
-        return super().get_context_data(routers=shown, may_create=may, **kwargs)
+        return super().get_context_data(routers=routers_with_subnets(self.ctx), may_create=may, **kwargs)
+
+
+def routers_with_subnets(ctx: Context) -> list[Router]:
+    """The project's routers, each with `subnets`, the ranges it joins: [{"cidr", "network"}]; in two queries."""
+    routers = list(
+        Router.objects.visible_to(ctx).select_related("external_network").order_by("name", "created_at")
+    )
+    legs = Port.objects.alive().filter(router__in=routers, device_owner=ROUTER_INTERFACE)
+    ranges = legs.order_by("created_at").values_list("router_id", "fixed_ips__subnet__cidr", "network__name")
+    joined: dict = {router.pk: [] for router in routers}
+    for router_id, cidr, network in ranges if routers else ():
+        joined[router_id].append({"cidr": cidr, "network": network})
+    for router in routers:
+        router.subnets = joined[router.pk]
+    return routers
 
 
 class NetworkDetail(PageView):
@@ -60,7 +65,7 @@ class NetworkDetail(PageView):
         network = Network.objects.get_for(self.ctx, self.kwargs["pk"])
         ports = Port.objects.visible_to(self.ctx).filter(network=network).prefetch_related("fixed_ips")
         shown = list(ports.order_by("created_at"))
-        names = devices(shown)
+        names = devices(self.ctx, shown)
         for port in shown:
             port.addresses = [fixed.address for fixed in port.fixed_ips.all()]
             port.owner = names.get(port.device_id, {"name": "", "url": ""})
@@ -71,16 +76,17 @@ class NetworkDetail(PageView):
         )
 
 
-def devices(ports: list[Port]) -> dict[str, dict]:
-    """{device id: {"name", "url"}} of what the ports belong to: instances by the portal's registry, and routers."""
+def devices(ctx: Context, ports: list[Port]) -> dict[str, dict]:
+    """{device id: {"name", "url"}} of what the ports belong to, as far as `ctx` may see it: instances and routers."""
     found: dict[str, dict] = {}
-    routers = {p.device_id for p in ports if p.device_owner in (ROUTER_INTERFACE, ROUTER_GATEWAY)}
-    for router in Router.objects.filter(pk__in=routers):
+    routers = {port.router_id for port in ports if port.router_id}
+    for router in Router.objects.visible_to(ctx).filter(pk__in=routers) if routers else ():
         found[str(router.pk)] = {"name": router.name or "router", "url": reverse("networks") + "#routers"}
     instance = navigation.kinds().get("instance")
-    machines = {p.device_id for p in ports if p.device_owner.startswith("compute:")}
+    machines = {port.device_id for port in ports if port.device_owner.startswith("compute:")}
+    machines = {pk for pk in machines if is_id(pk)}  # by the API a port may say anything
     if instance and machines:
-        for row in instance.model.objects.filter(pk__in=machines):
+        for row in instance.model.objects.visible_to(ctx).filter(pk__in=machines):
             found[str(row.pk)] = {"name": row.name, "url": instance.url(row.pk)}
     return found
 
@@ -94,25 +100,33 @@ class NetworkCreate(OperationView):
     audit = ("network", "create")
 
     def get_initial(self) -> dict:
-        return {"cidr": forms.free_range(self.ctx), "outside": True}
+        outside = operations.way_outside(self.ctx) is not None
+        return {"cidr": forms.free_range(self.ctx), "outside": outside}
 
-    def operate(self, name, cidr, dns_nameservers, outside):
-        return forms.create_network_with_subnet(
-            self.ctx, name=name, cidr=cidr, dns_nameservers=dns_nameservers, outside=outside
-        )
+    def operate(self, **fields):
+        return operations.create_connected_network(self.ctx, **fields)
 
     def done(self, network):
         return HttpResponseRedirect(reverse("network", args=[network.pk]), status=303)
 
 
-class NetworkDelete(ActionView):
+class DeleteView(ActionView):
+    """The page that held the button may be gone with the thing: back to the list."""
+
+    def post(self, request, *args, **kwargs):
+        request.POST = request.POST.copy()
+        request.POST["next"] = reverse(self.back)
+        return super().post(request, *args, **kwargs)
+
+
+class NetworkDelete(DeleteView):
     audit = ("network", "delete")
     back = "networks"
     refused = "The network was not deleted."
 
     def act(self) -> str:
         network = Network.objects.get_for(self.ctx, self.kwargs["pk"])
-        forms.delete_network_with_legs(self.ctx, network)
+        operations.delete_connected_network(self.ctx, network=network)
         return f"{network} is being deleted."
 
 
@@ -132,7 +146,7 @@ class FloatingIPList(ListPage):
         return FloatingIP.objects.visible_to(self.ctx).select_related("network", "port")
 
     def prepare(self, rows):
-        names = devices([row.port for row in rows if row.port])
+        names = devices(self.ctx, [row.port for row in rows if row.port])
         for row in rows:
             row.target = names.get(row.port.device_id) if row.port else None
         return rows
@@ -143,16 +157,15 @@ class FloatingIPList(ListPage):
 
     def targets(self) -> list[tuple[str, str]]:
         """[(port id, "web-01, 10.0.0.3")] of instances that have none yet, on networks with a way outside."""
-        reachable = Port.objects.filter(
-            device_owner=ROUTER_INTERFACE, router__external_network__isnull=False
-        ).values("network")
+        legs = Port.objects.alive().filter(device_owner=ROUTER_INTERFACE)
+        reachable = legs.filter(router__external_network__isnull=False).values("network")
         ports = (
             Port.objects.visible_to(self.ctx)
             .filter(device_owner__startswith="compute:", network__in=reachable, floating_ips__isnull=True)
             .prefetch_related("fixed_ips")
         )
         shown = list(ports)
-        names = devices(shown)
+        names = devices(self.ctx, shown)
         return sorted(
             (
                 (str(port.pk), f"{names[port.device_id]['name']}, {fixed.address}")
@@ -239,7 +252,7 @@ class SecurityGroupCreate(OperationView):
         return HttpResponseRedirect(reverse("security_group", args=[group.pk]), status=303)
 
 
-class SecurityGroupDelete(ActionView):
+class SecurityGroupDelete(DeleteView):
     audit = ("securitygroup", "delete")
     back = "security_groups"
     refused = "The security group was not deleted."
@@ -248,11 +261,6 @@ class SecurityGroupDelete(ActionView):
         group = SecurityGroup.objects.get_for(self.ctx, self.kwargs["pk"])
         operations.delete_security_group(self.ctx, group=group)
         return f"{group} is being deleted."
-
-    def post(self, request, *args, **kwargs):
-        request.POST = request.POST.copy()
-        request.POST["next"] = reverse("security_groups")
-        return super().post(request, *args, **kwargs)
 
 
 class SecurityGroupDetail(OperationView):

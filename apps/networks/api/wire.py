@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from apps.core.api import truth
 from apps.core.context import Context
 from apps.core.errors import CloudError, NotFound
+from apps.networks.operations.common import is_id
 
 DROPPED = "-"  # as `post` or `put`: the value is checked, and has no effect
 
@@ -216,11 +217,3 @@ class Resource:
                     kind="HTTPBadRequest",
                 )
         return found
-
-
-def is_id(value) -> bool:
-    try:
-        uuid.UUID(str(value))
-    except ValueError:
-        return False
-    return True

@@ -5,6 +5,7 @@ locked in the order project, router, network, port, floating IP.
 """
 
 from apps.networks.operations.common import set_tags
+from apps.networks.operations.connected import create_connected_network, delete_connected_network, way_outside
 from apps.networks.operations.floating_ips import (
     associate_floating_ip,
     create_floating_ip,
@@ -54,6 +55,7 @@ __all__ = [
     "associate_floating_ip",
     "bind_port",
     "clear_gateway",
+    "create_connected_network",
     "create_floating_ip",
     "create_network",
     "create_port",
@@ -63,6 +65,7 @@ __all__ = [
     "create_subnet",
     "default_network",
     "default_security_group",
+    "delete_connected_network",
     "delete_network",
     "delete_port",
     "delete_router",
@@ -87,4 +90,5 @@ __all__ = [
     "update_router",
     "update_security_group",
     "update_subnet",
+    "way_outside",
 ]

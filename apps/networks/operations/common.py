@@ -2,6 +2,7 @@
 
 import ipaddress
 import random
+import uuid
 from collections.abc import Iterable
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -34,6 +35,14 @@ def owner(ctx: Context, project_id: str = "") -> str:
 
 def invalid(message: str, field: str = "", kind: str = "InvalidInput") -> CloudError:
     return CloudError(message, field=field, kind=kind)
+
+
+def is_id(value) -> bool:
+    try:
+        uuid.UUID(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def check_texts(**texts: str) -> None:

@@ -23,7 +23,6 @@ from apps.networks.api.wire import (
     as_number,
     as_truth,
     boolean,
-    is_id,
     items,
     number,
     only,
@@ -32,6 +31,7 @@ from apps.networks.models import (
     Network,
     Subnet,
 )
+from apps.networks.operations.common import is_id
 
 
 def _with_subnet(values: list[str]) -> Q:

@@ -23,7 +23,6 @@ from apps.networks.api.wire import (
     Resource,
     as_id,
     bad,
-    is_id,
     items,
     only,
 )
@@ -32,6 +31,7 @@ from apps.networks.models import (
     Port,
     SecurityGroup,
 )
+from apps.networks.operations.common import is_id
 
 
 def _has_address(values: list[str]) -> Q:
