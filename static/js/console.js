@@ -6,6 +6,7 @@ import { Line, root, say, screen, startKeyboard, usable } from "./socket.js";
 const KEYS = {
   ctrl: [0xffe3, "ControlLeft"],
   alt: [0xffe9, "AltLeft"],
+  shift: [0xffe1, "ShiftLeft"],
   escape: [0xff1b, "Escape"],
   tab: [0xff09, "Tab"],
   backspace: [0xff08, "Backspace"],
@@ -98,5 +99,9 @@ $("[data-fit]", root).addEventListener("click", (event) => {
   }
 });
 startTyping();
-startKeyboard(() => rfb?.blur());
+startKeyboard(() => {
+  if (!rfb) return;
+  for (const name of ["ctrl", "alt", "shift"]) rfb.sendKey(...KEYS[name], false); // the page gets their key-up, not the guest
+  rfb.blur();
+});
 new Line(attach, detach);

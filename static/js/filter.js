@@ -1,6 +1,6 @@
 // The filter box above a list. Typed words become tokens; the state is the URL's `q`.
 import htmx from "htmx.org";
-import { $, $$, el, icon, slot } from "./dom.js";
+import { $, $$, el, icon, on, slot } from "./dom.js";
 
 // "status:error -name:"old web" web" to its terms
 function split(text) {
@@ -30,11 +30,10 @@ class Filter {
     });
     this.input.addEventListener("focus", () => this.suggest());
     this.input.addEventListener("blur", () => setTimeout(() => this.hide(), 150));
-    slot(form, "clear").addEventListener("click", () => {
-      this.tokens = [];
-      this.input.value = "";
-      this.go();
-      this.input.focus();
+    slot(form, "clear").addEventListener("click", () => this.clear());
+    on("click", "[data-clear-filter]", (event) => {
+      event.preventDefault();
+      this.clear();
     });
     addEventListener("popstate", () => this.fromUrl());
   }
@@ -43,6 +42,13 @@ class Filter {
     this.tokens = split(new URLSearchParams(location.search).get("q") || "");
     this.input.value = "";
     this.draw();
+  }
+
+  clear() {
+    this.tokens = [];
+    this.input.value = "";
+    this.go();
+    this.input.focus();
   }
 
   take() {

@@ -163,7 +163,7 @@ function placeRows(table, body, wantedBody) {
 }
 
 const fetchRowsSoon = oneAtATime(fetchRows, GATHER);
-const fetchListSoon = oneAtATime(fetchList, 2 * GATHER);
+const fetchListSoon = oneAtATime(fetchList, GATHER);
 const gone = new Set(); // ids that a message said were deleted
 
 // --- details and whole sections -----------------------------------------------------------------------

@@ -121,11 +121,9 @@ function showMenu(row, button) {
   const able = row.dataset.can.split(" ");
   for (const item of $$("[data-act]", menu)) item.setAttribute("aria-disabled", !able.includes(item.dataset.act));
   for (const item of $$("[data-go]", menu)) {
-    item.href = row.dataset.url.replace(/\/$/, item.dataset.go ? "/" : "/") + item.dataset.go;
+    item.href = row.dataset.url + item.dataset.go;
     item.hidden = Boolean(item.dataset.needs) && !able.includes(item.dataset.needs);
   }
-  const floating = $("[data-go-floating]", menu);
-  if (floating) floating.href = `${floating.pathname}?instance=${row.dataset.id}`;
   menu.setAttribute("aria-label", `Actions for ${row.dataset.name}`);
   openMenu(menu, button);
 }
