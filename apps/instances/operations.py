@@ -393,6 +393,14 @@ def observe_boot(instance_id: str, step: str) -> None:
         reached(instance, step)
 
 
+def observe_plug(port_id: str) -> None:
+    """The engine bound a port: the boot of the instance that builds with it has come so far."""
+    building = Instance.objects.filter(status__in=(Status.BUILD, Status.POWERING_ON, Status.REBOOTING_HARD))
+    device = Port.objects.filter(pk=port_id).values_list("device_id", flat=True).first()
+    if device and len(device) == 36 and (instance := building.filter(pk=device).first()):
+        reached(instance, "port")
+
+
 def vm_state(instance: Instance) -> str:
     """Nova's word for what the machine is, apart from what is being done to it."""
     return VM_STATES.get(instance.status, "active")

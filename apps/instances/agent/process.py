@@ -20,6 +20,7 @@ from apps.instances.agent.boots import Boots, SimulatedBoots
 from apps.instances.agent.guests import Guests
 from apps.instances.agent.metadata_service import MetadataService
 from apps.instances.drivers import compute
+from apps.instances.operations import observe_plug
 from apps.networks import drivers as network_drivers
 from apps.networks.operations import look_at_gateways, port_seen
 from cloudpanel import config
@@ -129,6 +130,8 @@ class Agent:
     async def _ports(self, ready) -> None:
         async def seen(port_id: str, up: bool) -> None:
             await database_sync_to_async(port_seen)(port_id, up)
+            if up:
+                await database_sync_to_async(observe_plug)(port_id)
 
         ready()
         await network_drivers.watch(seen)
