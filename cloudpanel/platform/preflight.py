@@ -20,6 +20,7 @@ from cloudpanel.platform.lock import supervisor_pid
 FIRST_GIB, LATER_GIB = 5, 1  # free disk space before and after everything is installed
 SOCKET_PATH = 100  # bytes; the kernel allows 107
 KVM = Path("/dev/kvm")
+ROUTES = Path("/proc/net/route")
 
 
 def problems() -> Iterator[str]:
@@ -99,7 +100,7 @@ def _routes(public: ipaddress.IPv4Interface | ipaddress.IPv6Interface) -> Iterat
     if public.version != 4 or public.network.prefixlen > 28 or public.ip == public.network.network_address:
         yield f"CLOUDPANEL_PUBLIC_CIDR is {public}: it must be an IPv4 address of the host in a range of 16 or more."
         return
-    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+    for line in ROUTES.read_text().splitlines()[1:]:
         device, destination, *_, mask, _, _, _ = line.split()
         # Little-endian hexadecimal numbers, as the kernel has them.
         address, netmask = (socket.inet_ntoa(bytes.fromhex(x)[::-1]) for x in (destination, mask))
