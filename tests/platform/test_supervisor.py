@@ -36,7 +36,7 @@ def program(name, argv=SLEEP, ready=at_once, **options):
     return Process(name, argv, ready, **options)
 
 
-def python(LEAVES_AN_ORPHAN):
+def python(code):
     return (sys.executable, "-c", code)
 
 
