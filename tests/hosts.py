@@ -99,7 +99,7 @@ class TestHost:
 
         flags = ["-n", "-m", "-u", "-p", "-f", "--mount-proc", "--propagation", "private", "--kill-child"]
         self._unshare = subprocess.Popen(
-            ["unshare", *flags, sys.executable, __file__, str(self.path), self.name],
+            ["unshare", *flags, sys.executable, "-P", __file__, str(self.path), self.name],
             stdin=subprocess.PIPE,  # its end is the host's end
             stdout=subprocess.PIPE,
             text=True,
