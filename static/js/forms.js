@@ -74,6 +74,6 @@ export function startForms() {
       else wide.removeAttribute("tabindex");
   };
   reach();
-  addEventListener("resize", reach);
+  for (const event of ["resize", "live:changed", "rows:changed"]) addEventListener(event, reach);
   for (const log of $$("[data-stick-to-end]")) log.scrollTop = log.scrollHeight;
 }

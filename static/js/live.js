@@ -66,7 +66,7 @@ function close(row) {
   row.dataset.uiLeaving = "1";
   setTimeout(() => {
     row.remove();
-    document.dispatchEvent(new CustomEvent("rows:changed"));
+    document.dispatchEvent(new CustomEvent("rows:changed", { bubbles: true }));
   }, 400);
 }
 
@@ -92,7 +92,7 @@ async function fetchRows() {
     } else order = true; // gone, or no longer what the filter asks for: the list says
   }
   refreshTimes(table);
-  document.dispatchEvent(new CustomEvent("rows:changed"));
+  document.dispatchEvent(new CustomEvent("rows:changed", { bubbles: true }));
   if (order) fetchListSoon();
 }
 
@@ -120,7 +120,7 @@ async function fetchList() {
   }
   refreshTimes(list());
   htmx.process(list());
-  document.dispatchEvent(new CustomEvent("rows:changed"));
+  document.dispatchEvent(new CustomEvent("rows:changed", { bubbles: true }));
 }
 
 let forced = false; // the person asked for the order
