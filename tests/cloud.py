@@ -2,12 +2,15 @@
 
 import json
 import os
+import secrets
 import subprocess
 import time
 from pathlib import Path
 
 import openstack
 import pytest
+from openstack.config import OpenStackConfig
+from openstack.connection import Connection
 
 URL = "http://127.0.0.1:8000"
 
@@ -43,10 +46,32 @@ class Cloud:
         except json.JSONDecodeError:
             return done.stdout
 
-    def connection(self, user: str = "demo"):
+    def connection(self, user: str = "demo") -> Connection:
         """An openstacksdk connection through var/clouds.yaml."""
-        os.environ["OS_CLIENT_CONFIG_FILE"] = str(self.state / "clouds.yaml")
-        return openstack.connect(cloud=user)
+        files = [str(self.state / "clouds.yaml")]
+        config = OpenStackConfig(config_files=files, load_envvars=False).get_one(cloud=user)
+        return Connection(config=config)
+
+    def newcomer(self, name: str, role: str = "member") -> Connection:
+        """A connection as a new user, alone in a new project; both are called `name`."""
+        admin = self.connection("admin").identity
+        self.passwords[name] = password = secrets.token_urlsafe(12)
+        project = admin.create_project(name=name, domain_id="default")
+        user = admin.create_user(
+            name=name, password=password, domain_id="default", default_project_id=project.id
+        )
+        admin.assign_project_role_to_user(project, user, admin.find_role(role))
+        return openstack.connect(
+            load_yaml_config=False,
+            load_envvars=False,
+            auth_url=f"{URL}/identity/v3",
+            username=name,
+            password=password,
+            project_name=name,
+            user_domain_id="default",
+            project_domain_id="default",
+            region_name="RegionOne",
+        )
 
 
 def until(what, *, seconds: float = 60, every: float = 0.5):

@@ -1,11 +1,38 @@
 """From an image to SSH through a floating IP and back to nothing, with the unmodified openstack client."""
 
+import http.server
+import ipaddress
 import subprocess
+import threading
 import time
 
 import pytest
 
 from tests.cloud import until
+
+OUTSIDE = "198.51.100.1"  # an address that only the host has; see tests/stack.py
+USER_DATA = f"#!/bin/sh\nwget -q -O - http://{OUTSIDE}:8888/booted\n"
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A web server beyond the cloud's router; {path: address that asked for it}, which it also answers."""
+    seen: dict[str, str] = {}
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            seen[self.path] = self.client_address[0]
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.client_address[0].encode())
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer((OUTSIDE, 8888), Answer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield seen
+    server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +68,15 @@ def ssh(key, address: str, command: str, *, seconds: int = 90) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(cloud, key):
+def server(cloud, key, world, tmp_path_factory):
     """A running server `vm1` with the key, on `private`; gone afterwards."""
+    script = tmp_path_factory.mktemp("user-data") / "script"
+    script.write_text(USER_DATA)
     cloud.openstack("keypair", "create", "--public-key", f"{key}.pub", "k")
     image = cloud.openstack("image", "list")[0]["Name"]
     created = cloud.openstack(
         "server", "create", "--image", image, "--flavor", "m1.nano", "--network", "private",
-        "--key-name", "k", "--wait", "vm1",
+        "--key-name", "k", "--user-data", str(script), "--wait", "vm1",
     )  # fmt: skip
     yield created
     cloud.openstack("server", "delete", "--wait", "vm1", "--text")
@@ -73,12 +102,18 @@ def test_the_console_log_reaches_the_login_prompt(cloud, server):
     until(lambda: "login:" in cloud.openstack("console", "log", "show", "vm1", "--text"), seconds=90, every=2)
 
 
+def test_user_data_runs_and_reaches_the_outside_by_the_routers_address(cloud, server, world):
+    asked = until(lambda: world.get("/booted"), seconds=90)
+    router = cloud.openstack("router", "show", "router1")["external_gateway_info"]
+    assert asked == router["external_fixed_ips"][0]["ip_address"]
+    assert ipaddress.ip_address(asked) in ipaddress.ip_network("172.24.4.0/24")
+
+
 def test_ssh_through_a_floating_ip(cloud, server, key):
     address = cloud.openstack("floating", "ip", "create", "public")["floating_ip_address"]
     cloud.openstack("server", "add", "floating", "ip", "vm1", address, "--text")
     assert ssh(key, address, "hostname").strip() == "vm1"
-    # Outwards by SNAT or the floating IP: an address that only the host has.
-    assert "0% packet loss" in ssh(key, address, "ping -c 2 -W 5 198.51.100.1")
+    assert ssh(key, address, f"wget -q -O - http://{OUTSIDE}:8888/").strip() == address
     # Metadata in OpenStack's and in EC2's form.
     uuid = ssh(key, address, "wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json")
     assert server["id"] in uuid

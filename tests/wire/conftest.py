@@ -1,0 +1,63 @@
+"""Connections of unmodified clients to the running cloud; with the fake engines all of this takes a minute."""
+
+import uuid
+
+import pytest
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def demo(cloud):
+    return cloud.connection("demo")
+
+
+@pytest.fixture(scope="session")
+def admin(cloud):
+    return cloud.connection("admin")
+
+
+@pytest.fixture(scope="session")
+def stranger(cloud):
+    """A member of another project."""
+    return cloud.newcomer(unique("stranger"))
+
+
+@pytest.fixture(scope="session")
+def image(demo):
+    return next(demo.image.images())
+
+
+@pytest.fixture(scope="session")
+def nano(demo):
+    return demo.compute.find_flavor("m1.nano", ignore_missing=False)
+
+
+@pytest.fixture(scope="session")
+def private(demo):
+    return demo.network.find_network("private", ignore_missing=False)
+
+
+@pytest.fixture
+def make_server(demo, image, nano, private):
+    """`make_server(name=..., ...)` is a server that is ACTIVE; gone afterwards."""
+    made = []
+
+    def make(connection=demo, **wishes):
+        body = {
+            "name": unique("vm"),
+            "image_id": image.id,
+            "flavor_id": nano.id,
+            "networks": [{"uuid": private.id}],
+        }
+        server = connection.compute.create_server(**(body | wishes))
+        made.append((connection, server))
+        return connection.compute.wait_for_server(server, wait=60)
+
+    yield make
+    for connection, server in made:
+        connection.compute.delete_server(server)
+    for connection, server in made:
+        connection.compute.wait_for_delete(server, interval=0.3, wait=60)
