@@ -6,6 +6,7 @@ from datetime import datetime
 from apps.core import navigation
 from apps.core.context import Context
 from apps.core.models import Event
+from apps.core.templatetags.cloudpanel import family
 
 _VERBS = {  # what is said of an action that is not simply its own word
     "log_in": "Log in",
@@ -72,12 +73,13 @@ def line(event: Event) -> Line:
         rest = ""
     if event.detail:
         rest += f": {event.detail}"
+    went_wrong = event.outcome == Event.Outcome.DONE and event.status and family(event.status) == "err"
     gone = event.action == "delete" or event.status.upper() == "DELETED"
     return Line(
         id=event.pk,
         at=event.at,
         who=event.user_name,
-        status=OUTCOME_STATUS[event.outcome],
+        status="failed" if went_wrong else OUTCOME_STATUS[event.outcome],
         verb=verb,
         name=_name(event) or (known.label.lower() if known else _words(event.model)),
         rest=rest,

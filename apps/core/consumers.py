@@ -92,6 +92,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     ctx: Context | None = None
     heart: asyncio.Task | None = None
+    is_open = False  # between the handshake and our close
     closing = False
 
     async def __call__(self, scope, receive, send):
@@ -133,7 +134,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def subscribed(self, message):
         self.heart.cancel()
+        if self.closing:
+            return
         await self.accept()
+        self.is_open = True
         self.heart = asyncio.create_task(self.beat())
 
     async def disconnect(self, code):
@@ -143,13 +147,13 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def close(self, code=None, reason=None):
         if not self.closing:
-            self.closing = True
+            self.closing, self.is_open = True, False
             await super().close(code, reason)
 
     async def beat(self):
         checked = time.monotonic()
         with contextlib.suppress(RuntimeError, OSError):  # the browser left while we wrote
-            while not self.closing:
+            while self.is_open:
                 await self.send('{"type":"beat"}')
                 await asyncio.sleep(HEARTBEAT)
                 if time.monotonic() - checked > RECHECK:
@@ -165,7 +169,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(AGAIN)
 
     async def changed(self, message):
-        if not self.closing:
+        if self.is_open:  # earlier ones tell nothing: the page fetches everything once it is open
             await self.send(json.dumps(message["payload"]))
 
 

@@ -29,7 +29,7 @@ def of(ctx: Context) -> dict:
     quotas = _quotas(ctx)
     return {
         "first_steps": None if total else first_steps(ctx),
-        "attention": _attention(ctx, quotas) if total else [],
+        "attention": _attention(ctx, quotas, by_status.get(Instance.Status.ERROR, 0)) if total else [],
         "instances": total,
         "counts": [
             {"family": name, "word": word, "count": sum(n for s, n in by_status.items() if family(s) == name)}
@@ -54,13 +54,16 @@ def _quotas(ctx: Context) -> list[dict]:
     ]
 
 
-def _attention(ctx: Context, quotas: list[dict]) -> list[dict]:
+def _attention(ctx: Context, quotas: list[dict], in_error: int) -> list[dict]:
     """[{"status", "word", "name", "url", "text", "detail", "verb", "to"}], the worst first."""
     lines = []
     failed = Instance.objects.visible_to(ctx).filter(status=Instance.Status.ERROR)
     for row in failed.order_by("-status_since")[:SHOWN]:
         url = reverse("instance", args=[row.pk])
         lines.append(_line("error", "Error", row.name, url, "is in error", row.fault, "Show", url))
+    if in_error > SHOWN:
+        url, more = f"{reverse('instances')}?q=status:error", f"{in_error - SHOWN} more instances"
+        lines.append(_line("error", "Error", more, url, "are in error", "", "Show all", url))
     for q in quotas:
         if q["limit"] > 0 and q["used"] > TIGHT * q["limit"]:
             detail = f"{in_unit(q['used'], q['unit'])} of {in_unit(q['limit'], q['unit'])}."

@@ -96,6 +96,21 @@ async def test_it_closes_when_the_log_in_ends_or_goes_to_another_project(now, co
     assert await mine.hears() == code
 
 
+async def test_what_changes_during_the_handshake_does_not_disturb_it(monkeypatch):
+    layer = get_channel_layer()
+    join = layer.group_add
+
+    async def join_and_hear(group, channel):
+        await join(group, channel)
+        await tell(project_group("lab"), {"id": "early"})
+
+    monkeypatch.setattr(layer, "group_add", join_and_hear)
+    mine = socket(is_(ALICE))
+    assert await mine.connect()
+    assert await mine.hears() == {"type": "beat"}
+    await mine.leave()
+
+
 async def test_it_beats(monkeypatch):
     monkeypatch.setattr(consumers, "HEARTBEAT", 0.05)
     mine = socket(is_(ALICE))

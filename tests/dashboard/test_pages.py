@@ -71,6 +71,13 @@ def test_the_overview_says_what_needs_a_person(browse, alice, make_instance):
     assert "No host fits: 4096 MiB RAM needed." in page.content.decode()
 
 
+def test_many_errors_are_one_line_more(browse, alice, make_instance):
+    for i in range(11):
+        make_instance(alice, f"vm{i}", "ERROR")
+    lines = browse(alice).get("/").context["attention"]
+    assert (lines[8]["name"], lines[8]["url"]) == ("3 more instances", "/instances/?q=status:error")
+
+
 def test_pages_of_another_project_show_nothing_of_mine(browse, alice, mallory, make_instance):
     instance = make_instance(alice, "secret-name", "ERROR")
     events.record(instance, "create", by=alice)

@@ -119,6 +119,13 @@ def test_an_action_and_its_end_are_one_line(alice, make_instance):
     ]
 
 
+def test_what_ends_in_error_has_failed(alice, make_instance):
+    events.record(make_instance(alice, "web", "ERROR"), "lost", detail="The guest is gone.")
+    assert [(line.text, line.status) for line in activity.recent(alice)] == [
+        ("Lost web: The guest is gone.", "failed")
+    ]
+
+
 def test_what_has_no_name_of_its_own_is_no_news(alice, make_instance):
     Event.objects.create(project_id=alice.project_id, model="port", object_name="p", action="create")
     assert activity.recent(alice) == []
