@@ -22,7 +22,7 @@ function fit(flavor, image) {
   const { disk, ram, fits, text: said } = flavor.dataset;
   if (image && Number(ram) < Number(image.dataset.minRam)) return [false, `RAM: the image needs ${scaled(image.dataset.minRam, "MiB")}`];
   if (image && Number(disk) && Number(disk) < Number(image.dataset.minDisk)) return [false, `Disk: the image needs ${image.dataset.minDisk} GiB`];
-  return [Boolean(fits), said];
+  return [Boolean(fits), said || "Fits this image"];
 }
 
 function showFits(image) {
@@ -33,10 +33,8 @@ function showFits(image) {
     const row = flavor.closest("tr");
     row.classList.toggle("off", !fits);
     const place = slot(row, "fit");
-    if (said) {
-      place.textContent = said;
-      place.title = said;
-    }
+    place.textContent = said;
+    place.title = said;
   }
   const usable = $$('input[name="flavor"]:not(:disabled)', form);
   if (!chosen("flavor") && usable.length) usable[0].checked = true;
@@ -109,7 +107,7 @@ function show() {
   verdict.className = `st ${good ? "st-ok" : "st-warn"} verdict`;
   verdict.replaceChildren();
   if (good) verdict.insertAdjacentHTML("beforeend", '<span class="dot" aria-hidden="true"></span>');
-  verdict.append(over || (flavor ? `Fits: ${flavor.dataset.text || "now"}` : "No flavor fits this image now."));
+  verdict.append(over || (flavor ? flavor.dataset.text ? `Fits: ${flavor.dataset.text}` : "Fits this image" : "No flavor fits this image now."));
   for (const button of $$('[data-slot="button"]', form)) button.textContent = `Launch ${number > 1 ? plural(number, "instance", "instances") : name || "instance"}`;
   $("[data-command]", form).textContent = command(image, flavor, name, number);
 }
