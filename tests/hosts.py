@@ -231,8 +231,6 @@ def _init(path: str, name: str) -> None:
         if target != "/etc/hosts":
             os.makedirs(target, exist_ok=True)
         do("mount", "--bind", f"{path}/{inside}", target)
-    if os.path.exists("/dev/kvm"):  # open to root alone, it makes libvirt probe QEMU before each start
-        do("mount", "--bind", "/dev/null", "/dev/kvm")
     socket.sethostname(name)
     do("ip", "link", "set", "lo", "up")
 

@@ -94,19 +94,15 @@ def _redis() -> Process:
 
 
 def _libvirtd() -> Process:
-    files = [f"{ETC}/qemu.conf=/etc/libvirt/qemu.conf"]
-    if config.VIRT_TYPE == "qemu" and Path("/dev/kvm").exists():
-        # Where root can open /dev/kvm and QEMU's user cannot, libvirt takes its knowledge of QEMU for outdated
-        # and asks QEMU again, for seconds, before each start of a guest.
-        files.append("/dev/null=/dev/kvm")
     return Process(
         "libvirtd",
-        _python("bound", *files, "libvirtd", "-f", ETC / "libvirtd.conf", "-p", "/run/libvirtd.pid"),
+        _python("bound", f"{ETC}/qemu.conf=/etc/libvirt/qemu.conf",
+                "libvirtd", "-f", ETC / "libvirtd.conf", "-p", "/run/libvirtd.pid"),
         ready=succeeds("virsh", "-q", "-c", config.LIBVIRT_URI, "version"),
         elsewhere=listens("/run/libvirt/libvirt-sock"),
         prepare=_python("host", "libvirt"),
         settle=_python("host", "hypervisor"),
-    )
+    )  # fmt: skip
 
 
 # Debian's own start scripts detach the daemons, and a detached daemon's death is noticed by nobody: so they
