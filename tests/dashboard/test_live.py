@@ -5,7 +5,8 @@ from asgiref.sync import sync_to_async
 from django.test import Client
 
 from apps.core import live
-from apps.projects.models import Project
+from apps.projects import operations
+from apps.projects.models import Project, User
 from cloudpanel.asgi import application
 from tests.sockets import Socket
 
@@ -59,6 +60,18 @@ async def test_a_change_of_project_closes_the_other_tabs(browse, alice, domain, 
     await tab.hears()
     await sync_to_async(client.post)("/switch-project", {"project": await sync_to_async(join_another)()})
     assert await tab.hears() == 1013
+
+
+async def test_who_is_disabled_hears_nothing_more(browse, alice, ada):
+    tab = open_socket(await sync_to_async(browse)(alice))
+    await tab.connect()
+    await tab.hears()
+
+    def disable():
+        operations.update_user(ada, user=User.objects.get(pk=alice.user_id), enabled=False)
+
+    await sync_to_async(disable)()
+    assert await tab.hears() == 4401
 
 
 async def test_nothing_else_is_a_websocket(db):
