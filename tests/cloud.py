@@ -1,18 +1,33 @@
 """The running cloud of `tests.stack`, as its users see it: the openstack client, an SDK connection, ssh, HTTP."""
 
+import contextlib
+import io
 import json
 import os
 import secrets
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import openstack
 import pytest
 from openstack.config import OpenStackConfig
 from openstack.connection import Connection
+from openstackclient import shell
+from osc_lib.clientmanager import ClientCache, ClientManager
 
 URL = "http://127.0.0.1:8000"
+
+
+@dataclass
+class Answer:
+    """What a command of the client left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Cloud:
@@ -27,20 +42,30 @@ class Cloud:
         pairs = (entry.split("=", 1) for entry in shown.split("\0") if entry.startswith("OS_"))
         return os.environ | dict(pairs)
 
-    def openstack(self, *arguments: str, user: str = "demo", check: bool = True, timeout: int = 180):
-        """What the unmodified `openstack` command answers: parsed JSON where it can give some, else its text."""
-        command = ["openstack", *arguments]
-        if arguments[-1] != "--text":
-            command += ["-f", "json"]
-        else:
-            command.pop()
-        path = str(Path(os.sys.executable).parent)
-        env = self.environment(user) | {"PATH": f"{path}:{os.environ['PATH']}"}
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout, check=False)
-        if check and done.returncode:
-            pytest.fail(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+    def openstack(self, *arguments: str, user: str = "demo", check: bool = True):
+        """What the unmodified `openstack` command answers: parsed JSON, or its text if `--text` is last.
+
+        With `check` off, an Answer. The command's own entry point is called, in this process: as a process
+        of its own each would spend seconds on its imports.
+        """
+        words = list(arguments)
+        words = words[:-1] if words[-1] == "--text" else [*words, "-f", "json"]
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment(user), clear=True),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            forget_clients()
+            try:
+                code = shell.main(words)
+            except SystemExit as end:  # what argparse does
+                code = end.code
+        done = Answer(code or 0, out.getvalue(), err.getvalue())
         if not check:
             return done
+        if done.returncode:
+            pytest.fail(f"openstack {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
         try:
             return json.loads(done.stdout)
         except json.JSONDecodeError:
@@ -72,6 +97,13 @@ class Cloud:
             project_domain_id="default",
             region_name="RegionOne",
         )
+
+
+def forget_clients() -> None:
+    """The client keeps its service clients on the class, made for whoever came first."""
+    for value in vars(ClientManager).values():
+        if isinstance(value, ClientCache):
+            value._handle = None
 
 
 def until(what, *, seconds: float = 60, every: float = 0.5):

@@ -54,7 +54,7 @@ def make_server(demo, image, nano, private):
         }
         server = connection.compute.create_server(**(body | wishes))
         made.append((connection, server))
-        return connection.compute.wait_for_server(server, wait=60)
+        return connection.compute.wait_for_server(server, interval=0.3, wait=60)
 
     yield make
     for connection, server in made:

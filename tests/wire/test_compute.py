@@ -20,7 +20,6 @@ def test_flavors(demo, nano):
 def test_flavors_are_made_by_administrators(admin, demo):
     name = unique("flavor")
     flavor = admin.compute.create_flavor(name=name, vcpus=2, ram=256, disk=3)
-    admin.compute.create_flavor_extra_specs(flavor, {"hw:cpu_policy": "shared"})
     assert demo.compute.find_flavor(name).vcpus == 2
     with pytest.raises(refusals.ForbiddenException):
         demo.compute.delete_flavor(flavor)

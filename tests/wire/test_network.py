@@ -97,7 +97,7 @@ def test_floating_ips(demo, cloud, make_server):
     until(lambda: demo.network.get_ip(floating.id).status == "ACTIVE", seconds=20)
     kinds = {row["OS-EXT-IPS:type"] for row in demo.compute.get_server(server.id).addresses["private"]}
     assert kinds == {"fixed", "floating"}
-    demo.network.update_ip(floating, port_id=None)
+    demo.network.update_ip(demo.network.get_ip(floating.id), port_id=None)
     assert demo.network.get_ip(floating.id).port_id is None
     demo.network.delete_ip(floating)
     until(lambda: demo.network.find_ip(floating.id) is None, seconds=20)

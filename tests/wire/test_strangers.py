@@ -18,10 +18,10 @@ class Browser(requests.Session):
     """A person's browser without scripts: cookies, and no redirects followed."""
 
     def request(self, method, path, **options):
-        return super().request(method, URL + path, allow_redirects=False, **options)
+        return super().request(method, URL + path, **(options | {"allow_redirects": False}))
 
     def send_form(self, path: str, **fields):
-        return self.post(path, data=fields | {"csrfmiddlewaretoken": self.cookies["csrftoken"]})
+        return self.post(path, data=fields | {"csrfmiddlewaretoken": self.cookies["cloudpanel_csrf"]})
 
 
 @pytest.fixture
