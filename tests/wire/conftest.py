@@ -3,10 +3,23 @@
 import uuid
 
 import pytest
+import requests
+
+from tests.cloud import URL
 
 
 def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+class Browser(requests.Session):
+    """A person's browser without scripts: cookies, and no redirects followed."""
+
+    def request(self, method, path, **options):
+        return super().request(method, URL + path, **(options | {"allow_redirects": False}))
+
+    def send_form(self, path: str, **fields):
+        return self.post(path, data=fields | {"csrfmiddlewaretoken": self.cookies["cloudpanel_csrf"]})
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +74,17 @@ def make_server(demo, image, nano, private):
         connection.compute.delete_server(server)
     for connection, server in made:
         connection.compute.wait_for_delete(server, interval=0.3, wait=60)
+
+
+@pytest.fixture
+def log_in(cloud):
+    """`log_in(user)` is a browser that has logged in."""
+
+    def log_in(name: str) -> Browser:
+        browser = Browser()
+        browser.get("/login")
+        answer = browser.send_form("/login", username=name, password=cloud.passwords[name], domain="Default")
+        assert answer.status_code == 303
+        return browser
+
+    return log_in

@@ -3,39 +3,14 @@
 import json
 
 import pytest
-import requests
 from openstack import exceptions as refusals
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.cloud import URL
-from tests.wire.conftest import unique
+from tests.wire.conftest import Browser, unique
 
 LIVE = URL.replace("http", "ws") + "/ws/live"
-
-
-class Browser(requests.Session):
-    """A person's browser without scripts: cookies, and no redirects followed."""
-
-    def request(self, method, path, **options):
-        return super().request(method, URL + path, **(options | {"allow_redirects": False}))
-
-    def send_form(self, path: str, **fields):
-        return self.post(path, data=fields | {"csrfmiddlewaretoken": self.cookies["cloudpanel_csrf"]})
-
-
-@pytest.fixture
-def log_in(cloud):
-    """`log_in(user)` is a browser that has logged in."""
-
-    def log_in(name: str) -> Browser:
-        browser = Browser()
-        browser.get("/login")
-        answer = browser.send_form("/login", username=name, password=cloud.passwords[name], domain="Default")
-        assert answer.status_code == 303
-        return browser
-
-    return log_in
 
 
 @pytest.fixture
