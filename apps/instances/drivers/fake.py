@@ -3,18 +3,14 @@
 In memory for tests; with a directory, a JSON file there that the processes of a demonstration share.
 """
 
-import fcntl
 import hashlib
-import json
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID
 
 from apps.core.errors import DriverError
+from apps.core.paper import Paper
 from apps.instances.drivers import fake_consoles, imagefile
 from apps.instances.drivers.base import GuestSpec, GuestState, HostInventory, Leftovers, Power
 
@@ -34,7 +30,7 @@ Reached target multi-user
 """
 
 
-class FakeDriver:
+class FakeDriver(Paper):
     """Knobs and windows for tests.
 
     `fail_next`: raised by the next `ensure_` verb, once. `boot_seconds`: from the start of a guest to its
@@ -42,11 +38,8 @@ class FakeDriver:
     """
 
     def __init__(self, directory: Path | None = None, boot_seconds: float = 0):
+        super().__init__(KINDS, Path(directory) / "compute.json" if directory else None)
         self.boot_seconds = boot_seconds
-        self.fail_next: DriverError | None = None
-        self._lock = threading.RLock()
-        self._file = Path(directory) / "compute.json" if directory else None
-        self._things: dict[str, dict[str, dict]] = {kind: {} for kind in KINDS}
         self._lines = fake_consoles.SerialLines()
 
     @property
@@ -183,30 +176,3 @@ class FakeDriver:
         if not guest or guest["power"] != Power.RUNNING:
             raise DriverError("The guest is off.")
         return guest
-
-    @contextmanager
-    def _ensured(self) -> Iterator[dict]:
-        with self._opened() as things:
-            if self.fail_next:
-                failure, self.fail_next = self.fail_next, None
-                raise failure
-            yield things
-
-    @contextmanager
-    def _opened(self) -> Iterator[dict]:
-        """The things, ours alone meanwhile; kept afterwards unless the body raised."""
-        with self._lock:
-            if self._file is None:
-                yield self._things
-                return
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.with_suffix(".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                before = self._file.read_text() if self._file.exists() else ""
-                things = json.loads(before) if before else {kind: {} for kind in KINDS}
-                yield things
-                after = json.dumps(things)
-                if after != before:
-                    draft = self._file.with_suffix(".draft")  # a kill in the middle leaves the file as it was
-                    draft.write_text(after)
-                    draft.replace(self._file)
