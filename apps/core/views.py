@@ -123,11 +123,12 @@ class ListPage(PageView):
     filter are left out.
 
     Context: page, rows, total, matched, filter_text, fields (for the filter box), sort, per_page, page_sizes,
-    noun, nouns.
+    noun, nouns, views [{"label", "q", "count", "current"}].
     """
 
     columns: tuple[Column, ...] = ()
     default_sort = ""
+    views: tuple[tuple[str, str], ...] = ()  # (label, filter) of what people look for every day
     row_template = ""
     noun, nouns = "row", "rows"
     PAGE_SIZES = (50, 100, 200)
@@ -146,6 +147,10 @@ class ListPage(PageView):
 
     @cached_property
     def condition(self) -> Q:
+        return self.meaning(self.filter_text)
+
+    def meaning(self, text: str) -> Q:
+        """What the filter `text` finds."""
         lookups = {c.name: c.lookup for c in self.columns if c.lookup}
         texts = [c.lookup for c in self.columns if c.text and c.lookup]
 
@@ -155,7 +160,7 @@ class ListPage(PageView):
                 found |= lookup(value)
             return found
 
-        return filters.condition(filters.parse(self.filter_text, lookups), lookups, words)
+        return filters.condition(filters.parse(text, lookups), lookups, words)
 
     @cached_property
     def sort(self) -> str:
@@ -203,10 +208,19 @@ class ListPage(PageView):
     def get_context_data(self, **kwargs):
         everything = self.rows()
         matching = everything.filter(self.condition) if self.filter_text else everything
-        if self.filter_text:
-            numbers = counting.count({"total": everything, "matched": matching})
-        else:
-            numbers = dict.fromkeys(("total", "matched"), everything.count())
+        asked = {"total": everything, "matched": matching}
+        numbers = counting.count(
+            asked | {f"view {text}": everything.filter(self.meaning(text)) for _, text in self.views}
+        )
+        views = [
+            {
+                "label": label,
+                "q": text or None,
+                "count": numbers.pop(f"view {text}"),
+                "current": text == self.filter_text,
+            }
+            for label, text in self.views
+        ]
         paginator = Paginator(self.ordered(matching), self.per_page)
         paginator.__dict__["count"] = numbers["matched"]  # known already
         page = paginator.get_page(self.request.GET.get("page"))
@@ -214,6 +228,7 @@ class ListPage(PageView):
         return super().get_context_data(
             **numbers,
             **self.row_context(),
+            views=views,
             page=page,
             rows=page.object_list,
             filter_text=self.filter_text,

@@ -12,7 +12,15 @@ from apps.instances.models import Flavor, Keypair
 from apps.instances.operations import METADATA_ITEMS, hosts_zones
 from apps.networks.models import Network, SecurityGroup
 from apps.networks.models import Status as NetworkStatus
-from apps.quotas import operations as quotas
+
+
+def launchable_images(ctx: Context):
+    rows = Image.objects.visible_to(ctx).filter(status=Image.Status.ACTIVE, os_hidden=False)
+    return rows.order_by("name", "pk")
+
+
+def launchable_flavors(ctx: Context):
+    return Flavor.objects.visible_to(ctx).filter(disabled=False).order_by("ram", "vcpus", "disk")
 
 
 class ByPk(forms.ModelChoiceField):
@@ -68,8 +76,6 @@ class LaunchForm(CloudForm):
 
     def __init__(self, *args, ctx: Context, **kwargs):
         super().__init__(*args, ctx=ctx, **kwargs)
-        images = Image.objects.visible_to(ctx).filter(status=Image.Status.ACTIVE, os_hidden=False)
-        flavors = Flavor.objects.visible_to(ctx).filter(disabled=False).order_by("ram", "vcpus", "disk")
         networks = (
             Network.objects.visible_to(ctx)
             .filter(external=False, subnets__isnull=False)
@@ -77,8 +83,8 @@ class LaunchForm(CloudForm):
             .order_by("name")
         )
         groups = SecurityGroup.objects.visible_to(ctx).filter(project_id=ctx.project_id).order_by("name")
-        self.fields["image"].queryset = images.order_by("name")
-        self.fields["flavor"].queryset = flavors
+        self.fields["image"].queryset = launchable_images(ctx)
+        self.fields["flavor"].queryset = launchable_flavors(ctx)
         self.fields["networks"].queryset = networks
         self.fields["security_groups"].queryset = groups.prefetch_related("rules__remote_group")
         self.fields["keypair"].queryset = Keypair.objects.visible_to(ctx).order_by("name")
@@ -113,10 +119,8 @@ class KeypairForm(CloudForm):
 # --- what the launch page shows beside its fields ------------------------------------------------------
 
 
-def flavors_with_fit(ctx: Context, flavors, image: Image | None) -> list[dict]:
+def flavors_with_fit(flavors, image: Image | None, usage: dict, rooms: list) -> list[dict]:
     """Each flavor with whether it can be launched now, and if not the reason with its number."""
-    usage = quotas.usage(ctx.project_id, "compute")
-    rooms = placement.rooms()
     return [{"flavor": flavor, **_fit(flavor, image, usage, rooms)} for flavor in flavors]
 
 
@@ -152,7 +156,7 @@ def _fit(flavor: Flavor, image: Image | None, usage: dict, rooms: list) -> dict:
     asked = placement.Asked(flavor.vcpus, flavor.ram, disk)
     count, hosts = placement.how_many(rooms, asked, most)
     if not count:
-        return {"fits": False, "reason": "host", "text": placement.decide(rooms, asked).reason()}
+        return {"fits": False, "reason": "host", "text": placement.decide(rooms, asked).brief()}
     where = "1 host" if hosts == 1 else f"{hosts} hosts"
     return {"fits": True, "reason": "", "text": f"{min(count, most)} more, on {where}"}
 

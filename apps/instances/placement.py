@@ -152,6 +152,15 @@ class Decision:
             parts.append(f"{count} {wording[name]}{best}")
         return f"No host fits: {', '.join(parts)}."
 
+    def brief(self) -> str:
+        """Why no host fits, in a few words: "Disk: needs 80 GiB, 72 free on the roomiest host"."""
+        last = [next((rule for rule in host["rules"] if not rule[2]), None) for host in self.hosts]
+        short = [rule for rule in last if rule and rule[3].endswith(" free")]
+        if not short:
+            return "No host takes instances now"
+        name, needs, _, found = max(short, key=lambda rule: int(rule[3].split()[0]))
+        return f"{name}: needs {needs}, {found}" + ("" if len(self.hosts) == 1 else " on the roomiest host")
+
     def record(self) -> dict:
         return {
             "asked": {"vcpus": self.asked.vcpus, "ram": self.asked.memory_mib, "disk": self.asked.disk_gib},

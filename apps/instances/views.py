@@ -5,13 +5,14 @@ from django.db.models import Q, prefetch_related_objects
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from apps.core import filters
 from apps.core.activity import activity_of
 from apps.core.errors import CloudError, NotFound
 from apps.core.policy import allowed
 from apps.core.views import ActionView, Column, ListPage, OperationView, PageView
-from apps.instances import forms, keypairs, operations, reads
+from apps.instances import forms, keypairs, operations, placement, reads
 from apps.instances.api.launch import encode_user_data
 from apps.instances.models import Flavor, Instance, Keypair
 from apps.networks import operations as networks
@@ -19,7 +20,6 @@ from apps.networks.models import FixedIP, FloatingIP
 from apps.quotas import operations as quotas
 
 Status = Instance.Status
-ATTENTION = Q(status=Status.ERROR)
 
 ACTIONS = {
     "start": ("start_instance", {}, "{} is starting."),
@@ -62,6 +62,12 @@ class InstanceList(ListPage):
     row_template = "instances/_row.html"
     noun, nouns = "instance", "instances"
     default_sort = "age"  # the newest first
+    views = (
+        ("All", ""),
+        ("Needs attention", "status:error"),
+        ("Active", "status:active"),
+        ("Shutoff", "status:shutoff"),
+    )
     columns = (
         Column("name", filters.contains("name"), sort="name", text=True),
         Column("status", filters.status(Status.values), sort="status", hint="active, error, shutoff"),
@@ -230,11 +236,8 @@ class Launch(OperationView):
     def get_initial(self) -> dict:
         given = self.request.GET
         initial: dict = {"name": given.get("name", "") or self.free_name()}
-        choices = forms.LaunchForm(ctx=self.ctx).fields
-        image = (
-            choices["image"].queryset.filter(name=given.get("image", "")).first()
-            or choices["image"].queryset.first()
-        )
+        named = [image for image in self.images if image.name == given.get("image")]
+        image = next(iter(named or self.images), None)
         initial["image"] = image.pk if image else None
         fitting = [row for row in self.flavors(image) if row["fits"]]
         initial["flavor"] = fitting[0]["flavor"].pk if fitting else None
@@ -242,7 +245,7 @@ class Launch(OperationView):
         initial["networks"] = [network.pk] if network else []
         group = networks.default_security_group(self.ctx.project_id)
         initial["security_groups"] = [group.pk]
-        keypair = choices["keypair"].queryset.first()
+        keypair = Keypair.objects.visible_to(self.ctx).order_by("name").first()
         initial["keypair"] = keypair.name if keypair else None
         return initial
 
@@ -251,27 +254,39 @@ class Launch(OperationView):
         count = Instance.objects.filter(project_id=self.ctx.project_id).count()
         return f"instance-{count + 1}"
 
+    @cached_property
+    def images(self) -> list:
+        return list(forms.launchable_images(self.ctx))
+
+    @cached_property
+    def quota(self) -> dict:
+        return quotas.usage(self.ctx.project_id)
+
+    @cached_property
+    def offered(self) -> tuple[list, list]:
+        """(flavors, hosts with their room)."""
+        return list(forms.launchable_flavors(self.ctx)), placement.rooms()
+
     def flavors(self, image):
-        rows = Flavor.objects.visible_to(self.ctx).filter(disabled=False).order_by("ram", "vcpus", "disk")
-        return forms.flavors_with_fit(self.ctx, rows, image)
+        flavors, rooms = self.offered
+        return forms.flavors_with_fit(flavors, image, self.quota, rooms)
 
     def get_context_data(self, **kwargs):
         context = super().get_context_data(**kwargs)
         form = context["form"]
         chosen = form["image"].value()
-        images = list(form.fields["image"].queryset)
-        image = next((i for i in images if str(i.pk) == str(chosen)), images[0] if images else None)
+        image = next((i for i in self.images if str(i.pk) == str(chosen)), next(iter(self.images), None))
         external = forms.external_networks(self.ctx).first()
         return context | {
-            "images": images,
+            "images": self.images,
             "flavors": self.flavors(image),
             "networks": forms.networks_with_room(form.fields["networks"].queryset),
             "security_groups": list(form.fields["security_groups"].queryset),
             "keypairs": list(form.fields["keypair"].queryset),
             "zones": form.fields["availability_zone"].choices,
             "external": external,
-            "quota": quotas.usage(self.ctx.project_id, "compute"),
-            "floating_quota": quotas.usage(self.ctx.project_id, "network").get("floatingip"),
+            "quota": self.quota,
+            "floating_quota": self.quota["floatingip"],
             "may_launch": allowed(self.ctx, "os_compute_api:servers:create"),
         }
 
@@ -333,7 +348,8 @@ class FlavorList(ListPage):
         return Flavor.objects.visible_to(self.ctx).filter(disabled=False)
 
     def prepare(self, rows):
-        for entry in forms.flavors_with_fit(self.ctx, rows, None):
+        usage = quotas.usage(self.ctx.project_id, "compute")
+        for entry in forms.flavors_with_fit(rows, None, usage, placement.rooms()):
             entry["flavor"].fits, entry["flavor"].fit = entry["fits"], entry["text"]
         return rows
 

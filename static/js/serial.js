@@ -29,12 +29,16 @@ function send(text) {
 
 function attach(opened) {
   socket = opened;
+  let silent = true;
   socket.addEventListener("open", () => {
     say("ok", "Connected");
     usable(true);
     terminal.focus();
+    // A log-in prompt that was written before we came is not written again.
+    setTimeout(() => silent && terminal.write("\x1b[2mPress Enter to see the prompt.\x1b[0m\r\n"), 700);
   });
   socket.addEventListener("message", (event) => {
+    silent = false;
     terminal.write(typeof event.data === "string" ? event.data : new Uint8Array(event.data));
   });
 }
