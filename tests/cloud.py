@@ -86,12 +86,16 @@ class Cloud:
             name=name, password=password, domain_id="default", default_project_id=project.id
         )
         admin.assign_project_role_to_user(project, user, admin.find_role(role))
+        return self.as_user(name)
+
+    def as_user(self, name: str) -> Connection:
+        """A connection as the user `name`, in the project of that name."""
         return openstack.connect(
             load_yaml_config=False,
             load_envvars=False,
             auth_url=f"{URL}/identity/v3",
             username=name,
-            password=password,
+            password=self.passwords[name],
             project_name=name,
             user_domain_id="default",
             project_domain_id="default",
