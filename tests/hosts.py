@@ -231,6 +231,12 @@ def _init(path: str, name: str) -> None:
         if target != "/etc/hosts":
             os.makedirs(target, exist_ok=True)
         do("mount", "--bind", f"{path}/{inside}", target)
+    if os.path.exists(
+        "/dev/kvm"
+    ):  # as cloudpanel/platform/engines.py has it: libvirt would probe QEMU anew each time
+        no_kvm = os.open(f"{path}/no-kvm", os.O_CREAT, 0o600)
+        os.close(no_kvm)
+        do("mount", "--bind", f"{path}/no-kvm", "/dev/kvm")
     socket.sethostname(name)
     do("ip", "link", "set", "lo", "up")
 

@@ -18,6 +18,7 @@ from cloudpanel.platform.checks import (
 )
 
 ETC = config.STATE / "etc"
+NO_KVM = ETC / "no-kvm"  # an empty file, open to root alone
 OVS_DATABASE = Path("/var/lib/openvswitch/conf.db")
 NB_DATABASE = Path("/var/lib/ovn/ovnnb_db.db")
 SB_DATABASE = Path("/var/lib/ovn/ovnsb_db.db")
@@ -94,9 +95,15 @@ def _redis() -> Process:
 
 
 def _libvirtd() -> Process:
+    files = [f"{ETC}/qemu.conf=/etc/libvirt/qemu.conf"]
+    if config.VIRT_TYPE == "qemu" and Path("/dev/kvm").exists():
+        # QEMU is asked for its abilities with rights that it later lacks. Where only root can open /dev/kvm, libvirt
+        # finds "KVM was enabled when probing, but is not available now" and asks again before each start of a
+        # guest, for seconds. A file that neither can use as KVM gives both times the same answer.
+        files.append(f"{NO_KVM}=/dev/kvm")
     return Process(
         "libvirtd",
-        _python("bound", f"{ETC}/qemu.conf=/etc/libvirt/qemu.conf",
+        _python("bound", *files,
                 "libvirtd", "-f", ETC / "libvirtd.conf", "-p", "/run/libvirtd.pid"),
         ready=succeeds("virsh", "-q", "-c", config.LIBVIRT_URI, "version"),
         elsewhere=listens("/run/libvirt/libvirt-sock"),

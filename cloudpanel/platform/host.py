@@ -122,6 +122,7 @@ def libvirt() -> None:
         host = known.setdefault("host_uuid", str(uuid.uuid4()))
     (engines.ETC / "qemu.conf").write_text(QEMU_CONF)
     (engines.ETC / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(uuid=host))
+    engines.NO_KVM.touch(mode=0o600)
 
 
 def hypervisor() -> None:
