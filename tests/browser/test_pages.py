@@ -1,5 +1,6 @@
 """Every page with no rows, a few and 500: accessible to axe in light and dark, wide and narrow, never wider than it."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import DESK, PHONE, ROOT
 
 AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
+WIDTHS = {"wide": DESK, "narrow": PHONE}
 LISTS = ("instances", "keypairs", "networks", "security-groups", "floating-ips")
 PAGES = {
     "nobody": ("/login", "/console/novnc?token=spent"),
@@ -137,11 +139,17 @@ def settled(page: Page) -> None:
         expect(console).to_contain_text("Connected")
 
 
+@pytest.fixture(scope="module")
+def profiles(portal, people):
+    """`profiles(who, viewport)` is a browser profile that keeps its cache from page to page."""
+    return functools.cache(lambda who, width: portal.context(people[who], viewport=WIDTHS[width]))
+
+
 @pytest.mark.parametrize(("who", "path"), [(who, path) for who, paths in PAGES.items() for path in paths])
-def test_a_page(portal, people, rows, shots, who, path):
+def test_a_page(portal, profiles, rows, shots, who, path):
     path = path.format(**rows)
-    for width, viewport in (("wide", DESK), ("narrow", PHONE)):
-        page = portal.page(people[who], viewport=viewport, reduced_motion="reduce")
+    for width in WIDTHS:
+        page = profiles(who, width).new_page()
         page.goto(path)
         settled(page)
         assert look(page) == []
@@ -149,7 +157,7 @@ def test_a_page(portal, people, rows, shots, who, path):
         name = f"{who}{path.split('?')[0].replace('/', '_')}{width}.png"
         page.emulate_media(color_scheme="dark" if width == "narrow" else "light")
         page.screenshot(path=shots / name)
-        page.context.close()
+        page.close()
     if "/no/such/" in path:
         portal.complaints.clear()  # that it is not there
 
@@ -178,7 +186,7 @@ def open_confirm(page):
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["wide", "narrow"])
 @pytest.mark.parametrize("show", [open_palette, open_keys, open_tasks, open_confirm])
 def test_what_opens_over_a_page(portal, people, rows, shots, show, viewport):
-    page = portal.page(people["few"], viewport=viewport, reduced_motion="reduce")
+    page = portal.page(people["few"], viewport=viewport)
     page.goto("/instances/")
     settled(page)
     show(page)
