@@ -332,6 +332,7 @@ async def test_events_are_told_also_after_a_restart(libvirtd, real, new_spec):
         await asyncio.to_thread(kill_libvirtd, libvirtd)
         await asyncio.to_thread(libvirtd.start_libvirt)
         await told_of("", "connected")
+        await told_of("", "connected")  # it has taken its guests back
         await asyncio.to_thread(kill_qemu, libvirtd, spec.uuid)
         await told_of(spec.uuid, "stopped")
         await asyncio.to_thread(real.ensure_no_guest, spec.uuid)

@@ -29,6 +29,7 @@ AGENT = {
 }
 RETRY_SECONDS = 0.2, 2.0
 OPEN_SECONDS = 10
+TAKEN_BACK_SECONDS = 5
 
 
 async def watch(uri: str, callback: Callable[[str, str], Awaitable[None]]) -> None:
@@ -36,7 +37,8 @@ async def watch(uri: str, callback: Callable[[str, str], Awaitable[None]]) -> No
 
     Events are the words of `LIFECYCLE` and `AGENT`. `callback("", "connected")` comes on each connection,
     also after libvirtd was gone: what happened before it is not told, so the callback should look at all
-    guests then.
+    guests then. It comes once more `TAKEN_BACK_SECONDS` later: a new libvirtd answers before it has taken
+    its guests back, and tells nothing of one that ended in between.
     """
     pause = RETRY_SECONDS[0]
     while True:
@@ -48,11 +50,13 @@ async def watch(uri: str, callback: Callable[[str, str], Awaitable[None]]) -> No
             continue
         pause = RETRY_SECONDS[0]
         log.info("Watching guests at %s.", uri)
+        again = asyncio.get_running_loop().call_later(TAKEN_BACK_SECONDS, told.put_nowait, ("", "connected"))
         try:
             await callback("", "connected")
             while (event := await told.get()) is not None:
                 await callback(*event)
         finally:
+            again.cancel()
             await asyncio.to_thread(_disconnect, connection)
         log.warning("The connection to %s is lost; opening it again.", uri)
 
