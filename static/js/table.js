@@ -70,7 +70,8 @@ async function bulk(event, bar) {
     });
     if (!yes) return button.focus();
   }
-  send(bar.action, { action: button.value, ids: chosen.map((row) => row.dataset.id).join(",") });
+  // Its buttons are called `action`, so the property of that name is theirs.
+  send(bar.getAttribute("action"), { action: button.value, ids: chosen.map((row) => row.dataset.id).join(",") });
   clear();
 }
 
