@@ -44,7 +44,9 @@ class RuleForm(CloudForm):
     direction = forms.ChoiceField(choices=[("ingress", "In"), ("egress", "Out")], initial="ingress")
     ethertype = forms.ChoiceField(choices=[("IPv4", "IPv4"), ("IPv6", "IPv6")], label="IP version")
     protocol = forms.ChoiceField(
-        choices=[("tcp", "TCP"), ("udp", "UDP"), ("icmp", "ICMP"), ("", "Everything")], required=False
+        choices=[("tcp", "TCP"), ("udp", "UDP"), ("icmp", "ICMP"), ("", "Everything")],
+        initial="tcp",
+        required=False,
     )
     ports = forms.CharField(
         required=False, help_text="One port or a range: 443, or 8000-8010. Empty: all.", label="Ports"
