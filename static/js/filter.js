@@ -80,6 +80,11 @@ class Filter {
         return el("span", { class: token.startsWith("-") ? "tok not" : "tok" }, token, remove);
       }),
     );
+    const text = this.tokens.join(" ");
+    for (const view of $$(".views a")) {
+      if ((new URL(view.href).searchParams.get("q") || "") === text) view.setAttribute("aria-current", "true");
+      else view.removeAttribute("aria-current");
+    }
     this.count();
   }
 

@@ -1,5 +1,5 @@
 // The launch page: summary, quota, what fits and the command follow the fields.
-import { $, $$, plural, slot } from "./dom.js";
+import { $, $$, icon, plural, slot } from "./dom.js";
 
 const form = $("#launch");
 const side = $(".side", form);
@@ -107,6 +107,7 @@ function show() {
   verdict.className = `st ${good ? "st-ok" : "st-warn"} verdict`;
   verdict.replaceChildren();
   if (good) verdict.insertAdjacentHTML("beforeend", '<span class="dot" aria-hidden="true"></span>');
+  else verdict.append(icon("exclamation-triangle-fill"));
   verdict.append(over || (flavor ? flavor.dataset.text ? `Fits: ${flavor.dataset.text}` : "Fits this image" : "No flavor fits this image now."));
   for (const button of $$('[data-slot="button"]', form)) button.textContent = `Launch ${number > 1 ? plural(number, "instance", "instances") : name || "instance"}`;
   $("[data-command]", form).textContent = command(image, flavor, name, number);

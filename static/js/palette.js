@@ -87,7 +87,8 @@ async function search() {
   const text = $("#palette input").value.trim();
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const show = (source) => {
-    const known = [...rowActions(), ...source].filter((item) => matches(item, words));
+    const exact = (item) => item.label.toLowerCase() === text.toLowerCase();
+    const known = [...rowActions(), ...source].filter((item) => matches(item, words)).sort((a, b) => exact(b) - exact(a));
     const first = () => [...rowActions(), ...recent(), ...source.filter((i) => i.group !== "Resources")];
     draw(words.length ? known.slice(0, SHOWN * 2) : first(), words);
   };
