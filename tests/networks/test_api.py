@@ -438,3 +438,44 @@ def test_readers_read(reader, private, call):
     assert call(reader, "GET", f"/networks/{private.pk}")[0] == 200
     assert kind(call(reader, "DELETE", f"/networks/{private.pk}")) == (403, "PolicyNotAuthorized")
     assert Network.objects.visible_to(reader).exists()
+
+
+def test_nobody_says_that_a_port_is_of_an_instance(alice, mallory, ada, call, private):
+    """The metadata service tells the instance's secrets to whoever has such a port's address."""
+    port = {"network_id": str(private.pk), "device_owner": "compute:nova"}
+    victim = str(uuid.uuid4())
+    refused = call(alice, "POST", "/ports", {"port": port | {"device_id": victim}})
+    assert kind(refused) == (403, "PolicyNotAuthorized")
+    _, body = call(alice, "POST", "/ports", {"port": port})
+    path = f"/ports/{body['port']['id']}"
+    assert kind(call(alice, "PUT", path, {"port": {"device_id": victim}}))[0] == 403
+    assert call(alice, "PUT", path, {"port": {"device_id": "", "name": "n"}})[0] == 200
+    assert call(ada, "PUT", path, {"port": {"device_id": victim}})[0] == 200
+    assert call(alice, "PUT", path, {"port": {"device_id": victim}})[0] == 200  # as it is
+
+
+@pytest.mark.parametrize(
+    "posing",
+    [
+        {"fixed_ips": [{"ip_address": "10.7.0.1"}]},
+        {"mac_address": "fa:16:3e:00:00:01"},
+        {"port_security_enabled": False},
+    ],
+)
+def test_in_anothers_network_a_port_poses_as_nobody(ada, mallory, call, posing):
+    shared = operations.create_network(ada, name="shared", shared=True)
+    operations.create_subnet(ada, network=shared, cidr="10.7.0.0/24")
+    asked = {"network_id": str(shared.pk)}
+    assert kind(call(mallory, "POST", "/ports", {"port": asked | posing}))[0] == 403
+    _, body = call(mallory, "POST", "/ports", {"port": asked})
+    assert kind(call(mallory, "PUT", f"/ports/{body['port']['id']}", {"port": posing}))[0] == 403
+
+
+def test_a_routers_address_outside_is_not_chosen_by_members(alice, public, call):
+    gateway = {"network_id": str(public.pk), "external_fixed_ips": [{"ip_address": "172.24.4.1"}]}
+    assert kind(call(alice, "POST", "/routers", {"router": {"external_gateway_info": gateway}}))[0] == 403
+
+
+def test_a_marker_is_one_of_ones_own(alice, mallory, call, private):
+    assert call(alice, "GET", f"/networks?limit=1&marker={private.pk}")[0] == 200
+    assert call(mallory, "GET", f"/networks?limit=1&marker={private.pk}")[0] == 400

@@ -28,6 +28,7 @@ from apps.networks.api.wire import (
 )
 from apps.networks.models import (
     FixedIP,
+    Network,
     Port,
     SecurityGroup,
 )
@@ -72,7 +73,25 @@ def _in_group(values: list[str]) -> Q:
 def _create_port(ctx: Context, **args) -> Port:
     if args.get("host"):
         enforce(ctx, "create_port:binding:host_id")
+    _check_may_say(ctx, args["network"], args, "")
     return operations.create_port(ctx, **args)
+
+
+def _update_port(ctx: Context, port: Port, **args) -> None:
+    _check_may_say(ctx, port.network, args, port.device_id)
+    operations.update_port(ctx, port=port, **args)
+
+
+def _check_may_say(ctx: Context, network: Network, args: dict, device_id: str) -> None:
+    """A port of an instance is asked for its metadata and plugged with it, so only compute says whose it is. What
+    lets a port pass for another one is for the owner of the network.
+    """
+    if args.get("device_id", device_id) not in ("", device_id):
+        enforce(ctx, "create_port:device_id")
+    address = any(isinstance(item, dict) and item.get("ip_address") for item in args.get("fixed_ips") or ())
+    posing = address or args.get("mac_address") or args.get("port_security_enabled") is False
+    if posing and network.project_id != ctx.project_id:
+        enforce(ctx, "create_port:network_owner")
 
 
 def _binding(name: str, read, *, admin: bool = True, allowed: tuple = ()) -> Attribute:
@@ -135,7 +154,7 @@ PORTS = Resource(
         _binding("vnic_type", always("normal"), admin=False, allowed=("normal",)),
     ),
     create=_create_port,
-    update=lambda ctx, row, **args: operations.update_port(ctx, port=row, **args),
+    update=_update_port,
     delete=lambda ctx, row: operations.delete_port(ctx, port=row),
     related=lambda rows: rows.prefetch_related(
         "fixed_ips", Prefetch("security_groups", SecurityGroup.objects.only("pk").order_by("created_at"))

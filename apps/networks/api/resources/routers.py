@@ -3,6 +3,7 @@
 from django.db.models import Prefetch
 
 from apps.core.context import Context
+from apps.core.policy import enforce
 from apps.networks import operations
 from apps.networks.api.resources.networks import NETWORKS
 from apps.networks.api.resources.shared import ADMIN_STATE_UP, STATUS, A, always, common, fixed_ips
@@ -29,6 +30,8 @@ def _gateway(ctx: Context, value, name: str) -> dict | None:
     if not value or value.get("network_id") is None:
         return None
     addresses = value.get("external_fixed_ips")
+    if addresses:
+        enforce(ctx, "set_gateway:external_fixed_ips")
     return {
         "network": NETWORKS.reference(ctx, value["network_id"], name),
         "enable_snat": boolean(ctx, value.get("enable_snat", True), "enable_snat"),
