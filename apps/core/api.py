@@ -6,6 +6,7 @@ from urllib.parse import quote
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import DataError
 from django.http import Http404, HttpResponse
 from django.utils.module_loading import import_string
 from rest_framework import exceptions as drf
@@ -82,6 +83,11 @@ class ServiceView(APIView):
             return NotFound("The resource could not be found.")
         if isinstance(exc, RequestDataTooBig):
             return _plain("The request body is too large.", 413, "overLimit")
+        if isinstance(exc, DataError | OverflowError):  # a text or a number that its column does not hold
+            log.info("%s %s: %r", self.request.method, self.request.path, exc)
+            return CloudError(
+                "A value in the request is too long, too large, or holds what no text may hold."
+            )
         if isinstance(exc, DriverError):
             log.warning("Engine: %s", exc)
             return _plain(f"A part of the cloud does not answer: {exc}", 503, "serviceUnavailable")
@@ -160,12 +166,15 @@ def paginate(queryset, request, *, cap: int = 1000, default: int | None = None, 
 
 
 def after(queryset, marker: str, sort):
-    """The rows behind the one with id `marker`, by key-set comparison on `sort`."""
+    """The rows behind the one with id `marker`, by key-set comparison on `sort`.
+
+    The marker is one of `queryset`: comparing with others' rows would tell about them.
+    """
     from django.core.exceptions import ValidationError
     from django.db.models import Q
 
     try:
-        row = queryset.model._base_manager.get(pk=marker)
+        row = queryset.get(pk=marker)
     except (queryset.model.DoesNotExist, ValidationError, ValueError):
         raise CloudError(f"marker [{marker}] not found") from None
     condition = Q()

@@ -55,12 +55,13 @@ def check_texts(**texts: str) -> None:
 
 def check_tags(tags: Iterable) -> list[str]:
     """Each once, in the order given."""
-    tags = list(dict.fromkeys(tags))
-    if len(tags) > TAGS_MAX:
-        raise invalid(f"Invalid input for tags. Reason: {len(tags)} tags, at most {TAGS_MAX} fit.", "tags")
+    tags = list(tags)
     for tag in tags:
         if not isinstance(tag, str) or not 0 < len(tag) <= TEXT_MAX:
             raise invalid(f"Invalid input for tags. Reason: a tag has 1 to {TEXT_MAX} characters.", "tags")
+    tags = list(dict.fromkeys(tags))
+    if len(tags) > TAGS_MAX:
+        raise invalid(f"Invalid input for tags. Reason: {len(tags)} tags, at most {TAGS_MAX} fit.", "tags")
     return tags
 
 
