@@ -91,6 +91,12 @@ class LaunchForm(CloudForm):
         zones = [(zone, zone) for zone in sorted(hosts_zones())]
         self.fields["availability_zone"].choices = [("", "Any zone"), *zones]
 
+    def clean_networks(self) -> list[Network] | None:
+        """None: the default one. Without a choice, an instance has its console only, as the page says."""
+        if chosen := list(self.cleaned_data["networks"]):
+            return chosen
+        return None if self.fields["networks"].queryset.exists() else []
+
     def clean_count(self) -> int:
         return self.cleaned_data["count"] or 1
 

@@ -307,7 +307,7 @@ class Launch(OperationView):
             name=fields["name"],
             image=fields["image"],
             flavor=fields["flavor"],
-            nics=[operations.NicRequest(network=network) for network in chosen] if chosen else None,
+            nics=None if chosen is None else [operations.NicRequest(network=network) for network in chosen],
             security_groups=list(fields["security_groups"]) or None,
             keypair=keypair,
             user_data=encode_user_data(fields["user_data"].replace("\r\n", "\n")),

@@ -1,6 +1,7 @@
 """Run by `manage.py shell`: gives the project and user named in ROWS_FOR 500 rows of everything, as no one launches."""
 
 import os
+from datetime import timedelta
 
 from django.utils import timezone
 
@@ -14,6 +15,7 @@ LONG = "a-name-that-somebody-really-chose-and-that-goes-on-and-on-without-a-spac
 NAMES = ["web", "база данных", "数据库服务器", "<b>not bold</b>", LONG[:200]]
 STATUSES = ["ACTIVE", "SHUTOFF", "ERROR", "ACTIVE"]
 
+since = timezone.now() - timedelta(hours=3)
 project = Project.objects.get(name=os.environ["ROWS_FOR"])
 user = User.objects.get(name=os.environ["ROWS_FOR"])
 image = Image.objects.first()
@@ -30,7 +32,9 @@ Instance.objects.bulk_create(
         hostname=f"vm-{n}",
         user_id=user.pk,
         status=STATUSES[n % len(STATUSES)],
-        status_since=timezone.now(),
+        status_since=since,
+        created_at=since,
+        launched_at=since,
         fault="No host fits: 1 of 1 hosts are short of 4096 MiB RAM." if STATUSES[n % 4] == "ERROR" else "",
         image=image,
         flavor_id="42",

@@ -54,7 +54,7 @@ def few(cloud, people, portal) -> dict[str, str]:
     admin = cloud.connection("admin")
     user = cloud.as_user(people["few"])
     admin.compute.update_quota_set(user.current_project_id, ram=-1)
-    huge = admin.compute.create_flavor(name=f"huge-{uuid.uuid4().hex[:6]}", vcpus=1, ram=1 << 20, disk=1)
+    huge = admin.compute.create_flavor(name=f"huge-{uuid.uuid4().hex[:6]}", vcpus=1, ram=1 << 24, disk=1)
     network = user.network.create_network(name="backend", description="for the machines that nobody sees")
     subnet = user.network.create_subnet(
         network_id=network.id, ip_version=4, cidr="10.20.0.0/24", name="backend"

@@ -88,3 +88,24 @@ def log_in(cloud):
         return browser
 
     return log_in
+
+
+@pytest.fixture
+def newcomer(cloud, admin):
+    """A member of a new project; whatever servers they made are gone afterwards."""
+    name = unique("limits")
+    connection = cloud.newcomer(name)
+    connection.test_name = name
+    yield connection
+    servers = list(connection.compute.servers())
+    for server in servers:
+        connection.compute.delete_server(server)
+    for server in servers:
+        connection.compute.wait_for_delete(server, interval=0.3, wait=60)
+
+
+@pytest.fixture
+def huge(admin):
+    flavor = admin.compute.create_flavor(name=unique("huge"), vcpus=1, ram=1 << 24, disk=1)
+    yield flavor
+    admin.compute.delete_flavor(flavor)

@@ -103,6 +103,36 @@ def test_a_fixed_address_and_a_port_of_ones_own(demo, make_server, private):
     demo.network.delete_port(port)
 
 
+def test_networks_ports_and_addresses_come_and_go(demo, cloud, make_server, private):
+    """`server add|remove network|port|fixed ip`, on a server that runs."""
+    server = make_server()
+    network = demo.network.create_network(name=unique("second"))
+    demo.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.77.0.0/24")
+    port = demo.network.create_port(network_id=network.id, name=unique("port"))
+
+    def interfaces() -> dict[str, str]:
+        return {row.port_id: row.net_id for row in demo.compute.server_interfaces(server)}
+
+    first = interfaces()
+    cloud.openstack("server", "add", "port", server.id, port.id, "--text")
+    with pytest.raises(refusals.ConflictException, match="still in use"):
+        demo.compute.create_server_interface(server, port_id=port.id)
+    cloud.openstack("server", "add", "network", server.id, network.name, "--text")
+    wished = ("--fixed-ip-address", "10.77.0.99")
+    shown = cloud.openstack("server", "add", "fixed", "ip", *wished, server.id, network.id)
+    assert "10.77.0.99" in str(shown["Fixed IPs"])
+    assert list(interfaces().values()).count(network.id) == 3
+    until(lambda: demo.network.get_port(port.id).status == "ACTIVE", seconds=20)
+    assert len(demo.compute.get_server(server.id).addresses[network.name]) == 3
+
+    cloud.openstack("server", "remove", "port", server.id, port.id, "--text")
+    until(lambda: not demo.network.get_port(port.id).device_id, seconds=20)
+    cloud.openstack("server", "remove", "network", server.id, network.id, "--text")
+    until(lambda: interfaces() == first, seconds=20)
+    demo.network.delete_port(port)
+    demo.network.delete_network(network)
+
+
 def test_consoles_and_log(demo, cloud, make_server):
     server = make_server()
     console = demo.compute.create_console(server, console_type="novnc")
