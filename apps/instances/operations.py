@@ -1,7 +1,6 @@
 """What may be asked of instances; browser and API both come through here."""
 
 import base64
-import binascii
 import re
 import secrets
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ VM_STATES: dict[str, str] = {
 }
 USER_DATA_MAX = 65535  # octets of base64, as in Nova
 METADATA_ITEMS = 128
+AT_ONCE = 100  # instances that one launch may ask for
 
 
 @dataclass(frozen=True)
@@ -160,18 +160,19 @@ def create_instance(
 
 def _claim(ctx: Context, flavor: Flavor, count: int, least: int) -> int:
     """Claim room for as many as fit between `least` and `count`; returns how many."""
-    if not 1 <= least <= count:
-        raise CloudError("min_count must be between 1 and max_count.", field="count")
-    for number in range(count, least - 1, -1):
-        try:
-            quotas.claim(
-                ctx.project_id, instances=number, cores=number * flavor.vcpus, ram=number * flavor.ram
-            )
-            return number
-        except QuotaExceeded:
-            if number == least:
-                raise
-    return least
+    if not 1 <= least <= count <= AT_ONCE:
+        raise CloudError(
+            f"From min_count to max_count, between 1 and {AT_ONCE}: these are {least} and {count}.", field="count"
+        )
+    one = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram}
+    try:
+        quotas.claim(ctx.project_id, **{resource: count * size for resource, size in one.items()})
+        return count
+    except QuotaExceeded as refusal:
+        fits = min((short["limit"] - short["used"]) // one[resource] for resource, short in refusal.data.items())
+    number = max(fits, least)
+    quotas.claim(ctx.project_id, **{resource: number * size for resource, size in one.items()})
+    return number
 
 
 def _check_name(name: str) -> str:
@@ -217,7 +218,7 @@ def check_user_data(user_data: str) -> None:
         )
     try:
         base64.b64decode(user_data, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, and what is not ASCII
         raise CloudError("User data is not base64.", field="user_data") from None
 
 
@@ -263,6 +264,10 @@ def _change(ctx: Context, instance: Instance, rule: str, action: str, status: st
     enforce(ctx, rule, instance)
     lock(instance)
     _unlocked(ctx, instance)
+    if instance.host_id is None:
+        raise Conflict(
+            f"Cannot '{action}' instance {instance.pk}: it was never placed on a host. Delete it and launch anew."
+        )
     if instance.status not in allowed_from:
         raise Conflict(
             f"Cannot '{action}' instance {instance.pk} while it is in vm_state {vm_state(instance)}"

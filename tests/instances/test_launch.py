@@ -1,6 +1,6 @@
 import pytest
 
-from apps.core.errors import DriverError, Forbidden, NoValidHost, QuotaExceeded
+from apps.core.errors import CloudError, DriverError, Forbidden, NoValidHost, QuotaExceeded
 from apps.core.models import Event
 from apps.instances.models import BootStep, CachedImage, Instance
 from apps.instances.operations import NicRequest, create_instance
@@ -20,8 +20,6 @@ def test_a_name_is_enough(launch, alice, hypervisor):
 
 
 def test_a_project_without_network_is_told_what_to_do(host, image, flavor, alice):
-    from apps.core.errors import CloudError
-
     with pytest.raises(CloudError, match="network"):
         create_instance(alice, name="web", image=image, flavor=flavor)
     assert not Instance.objects.exists()
@@ -131,3 +129,16 @@ def test_what_another_project_has_does_not_exist(launch, alice, mallory):
         Instance.objects.get_for(mallory, instance.pk)
     with pytest.raises(NotFound):
         stop_instance(mallory, instance=instance)
+
+
+def test_as_many_as_the_quota_has_room_for(host, image, flavor, private, alice, lab):
+    Limit.objects.create(project=lab, resource="cores", limit=3)
+    made = create_instance(alice, name="web", image=image, flavor=flavor, count=100, min_count=2)
+    assert len(made) == 3
+    with pytest.raises(QuotaExceeded):
+        create_instance(alice, name="web", image=image, flavor=flavor, count=5, min_count=2)
+
+
+def test_nobody_asks_for_a_million(host, image, flavor, private, alice):
+    with pytest.raises(CloudError, match="1000000"):
+        create_instance(alice, name="web", image=image, flavor=flavor, count=1000000, min_count=1)

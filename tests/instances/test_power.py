@@ -5,6 +5,7 @@ from apps.core.lifecycle import mark
 from apps.core.models import Event
 from apps.instances.drivers.base import Power
 from apps.instances.operations import (
+    create_instance,
     delete_instance,
     lock_instance,
     reboot_instance,
@@ -78,3 +79,16 @@ def test_a_guest_that_vanished_is_an_error_that_a_hard_reboot_mends(launch, alic
     settle()
     assert status(instance) == "ERROR"
     assert "gone from its host" in instance.fault
+
+
+def test_what_has_no_host_can_only_be_deleted(host, image, large, private, alice, settle):
+    host.enabled = False
+    host.save()
+    (instance,) = create_instance(alice, name="big", image=image, flavor=large)
+    assert (instance.status, instance.host) == ("ERROR", None)
+    for ask in (start_instance, stop_instance, lambda ctx, **i: reboot_instance(ctx, hard=True, **i)):
+        with pytest.raises(Conflict, match="never placed"):
+            ask(alice, instance=instance)
+    delete_instance(alice, instance=instance)
+    settle()
+    assert status(instance) == "DELETED"

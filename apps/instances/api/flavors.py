@@ -1,5 +1,6 @@
 """/flavors and /os-keypairs of compute v2.1."""
 
+import re
 import uuid
 
 from django.db import IntegrityError, transaction
@@ -11,7 +12,7 @@ from apps.core.errors import CloudError, Conflict, NotFound
 from apps.core.policy import enforce
 from apps.instances import keypairs
 from apps.instances.api.bodies import flavor_body, keypair_body
-from apps.instances.api.nova import NovaView
+from apps.instances.api.nova import NovaView, text
 from apps.instances.models import Flavor, Keypair
 
 
@@ -75,20 +76,20 @@ class Flavors(NovaView):
         }
         known |= {"description"} if self.mv >= 55 else set()
         asked = self.only(self.body("flavor"), known, "flavor")
-        name = str(asked.get("name") or "").strip()
-        if not 1 <= len(name) <= 255:
+        name = text(asked.get("name"), "name").strip()
+        if not name:
             raise CloudError("Flavor name must have 1 to 255 characters.")
         key = asked.get("id")
         flavor = Flavor(
-            id=str(uuid.uuid4()) if key in (None, "auto", "") else str(key).strip(),
+            id=str(uuid.uuid4()) if key in (None, "auto", "") else _flavor_id(key),
             name=name,
-            description=asked.get("description") or "",
+            description=text(asked.get("description"), "description", 65535),
             ram=_number(asked, "ram", 1),
             vcpus=_number(asked, "vcpus", 1),
             disk=_number(asked, "disk", 0),
             swap=_number(asked, "swap", 0, 0),
             ephemeral=_number(asked, "OS-FLV-EXT-DATA:ephemeral", 0, 0),
-            rxtx_factor=float(asked.get("rxtx_factor") or 1.0),
+            rxtx_factor=_factor(asked.get("rxtx_factor")),
             is_public=truth(asked.get("os-flavor-access:is_public", True), "is_public"),
         )
         if flavor.swap or flavor.ephemeral:
@@ -100,6 +101,15 @@ class Flavors(NovaView):
         except IntegrityError:
             raise Conflict(f"Flavor with name {name} or ID {flavor.pk} already exists.") from None
         return Response({"flavor": flavor_body(self, flavor)})
+
+
+def _flavor_id(key) -> str:
+    """A number is taken as its digits, as clients send it."""
+    digits = isinstance(key, int) and not isinstance(key, bool)
+    found = text(str(key) if digits else key, "id").strip()
+    if not re.fullmatch(r"[\w. -]+", found):
+        raise CloudError("Invalid input for field/attribute id: letters, digits, '_', '.', '-' and spaces.")
+    return found
 
 
 def _number(asked: dict, key: str, least: int, default: int | None = None) -> int:
@@ -114,6 +124,13 @@ def _number(asked: dict, key: str, least: int, default: int | None = None) -> in
             f"Invalid input for field/attribute {key}. Value: {number}. It must be {least} or more."
         )
     return number
+
+
+def _factor(value) -> float:
+    try:
+        return float(value or 1)
+    except (TypeError, ValueError):
+        raise CloudError("Invalid input for field/attribute rxtx_factor. A number is needed.") from None
 
 
 class FlavorsDetail(Flavors):
@@ -138,7 +155,7 @@ class FlavorItem(NovaView):
         enforce(self.ctx, "os_compute_api:os-flavor-manage:create")
         flavor = self.flavor(flavor_id)
         asked = self.only(self.body("flavor"), {"description"}, "flavor")
-        flavor.description = asked.get("description") or ""
+        flavor.description = text(asked.get("description"), "description", 65535)
         with transaction.atomic():
             flavor.save(update_fields=["description"])
             events.record(flavor, "update", by=self.ctx)
@@ -192,11 +209,11 @@ class Keypairs(NovaView):
             raise CloudError("Key pairs of type ssh are offered, x509 are not.")
         if asked.get("user_id") not in (None, self.ctx.user_id):
             raise CloudError("A key pair is made by the user whose it is.")
-        public_key = asked.get("public_key") or ""
+        public_key = text(asked.get("public_key"), "public_key", 16384)
         if self.mv >= 92 and not public_key:
             raise CloudError("Invalid input for field/attribute keypair. 'public_key' is a required property")
         keypair, private = keypairs.create_keypair(
-            self.ctx, name=str(asked.get("name") or ""), public_key=public_key
+            self.ctx, name=text(asked.get("name"), "name"), public_key=public_key
         )
         body = keypair_body(self, keypair) | {"user_id": keypair.user_id}
         if private:

@@ -8,9 +8,11 @@ import secrets
 from apps.core.api import truth
 from apps.core.context import Context
 from apps.core.errors import CloudError, NotFound
+from apps.core.policy import enforce
 from apps.images.models import Image
+from apps.instances.api.nova import text, whole
 from apps.instances.models import Flavor, Keypair
-from apps.instances.operations import NicRequest
+from apps.instances.operations import USER_DATA_MAX, NicRequest
 from apps.networks.models import Network, Port, SecurityGroup
 
 BASE_KEYS = {
@@ -33,10 +35,11 @@ BASE_KEYS = {
     "accessIPv6",
     "OS-DCF:diskConfig",
 }
+PASSWORD_MAX = 100  # encrypted it has to fit its column
 _HOSTNAME = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*$")
 
 
-def parse(view, server: dict, hints: dict) -> tuple[dict, bool]:
+def parse(view, server: dict, hints) -> tuple[dict, bool]:
     """(arguments, whether the reservation id is wanted); CloudError names what is wrong."""
     ctx, mv = view.ctx, view.mv
     known = set(BASE_KEYS)
@@ -49,15 +52,12 @@ def parse(view, server: dict, hints: dict) -> tuple[dict, bool]:
         raise CloudError(
             "Personality files are not offered; put them into user_data (cloud-init's write_files)."
         )
-    if hints:
+    if whole(hints, "os:scheduler_hints", dict):
         raise CloudError(f"Scheduler hints are not offered: {', '.join(sorted(hints))}.")
     if not isinstance(server.get("name"), str):
         raise CloudError("Invalid input for field/attribute name. A string is needed.")
     zone, host = _zone(server.get("availability_zone"))
     least, count = _counts(server)
-    admin_pass = server.get("adminPass")
-    if admin_pass is not None and not isinstance(admin_pass, str):
-        raise CloudError("Invalid input for field/attribute adminPass. A string is needed.")
     arguments = {
         "name": server["name"],
         "image": _image(ctx, server),
@@ -65,15 +65,15 @@ def parse(view, server: dict, hints: dict) -> tuple[dict, bool]:
         "nics": _nics(ctx, server.get("networks"), mv),
         "security_groups": _groups(ctx, server.get("security_groups")),
         "keypair": _keypair(ctx, server.get("key_name")),
-        "user_data": server.get("user_data") or "",
+        "user_data": text(server.get("user_data"), "user_data", USER_DATA_MAX),
         "config_drive": truth(server.get("config_drive") or False, "config_drive"),
-        "metadata": server.get("metadata") or {},
+        "metadata": whole(server.get("metadata"), "metadata", dict),
         "tags": _tags(server.get("tags") or []),
-        "description": server.get("description") or "",
+        "description": text(server.get("description"), "description"),
         "hostname": _hostname(server.get("hostname")),
         "availability_zone": zone,
         "forced_host": host,
-        "admin_pass": admin_pass or secrets.token_urlsafe(9),
+        "admin_pass": text(server.get("adminPass"), "adminPass", PASSWORD_MAX) or secrets.token_urlsafe(9),
         "access_ipv4": address(server.get("accessIPv4"), 4),
         "access_ipv6": address(server.get("accessIPv6"), 6),
         "disk_config": disk_config(server.get("OS-DCF:diskConfig")),
@@ -85,7 +85,7 @@ def parse(view, server: dict, hints: dict) -> tuple[dict, bool]:
 
 def _zone(value) -> tuple[str, str]:
     """ "az" or "az:host" or "az:host:node" to (az, host)."""
-    parts = str(value or "").split(":")
+    parts = text(value, "availability_zone").split(":")
     return parts[0], parts[1] if len(parts) > 1 else ""
 
 
@@ -105,10 +105,9 @@ def _counts(server: dict) -> tuple[int, int]:
 def _image(ctx: Context, server: dict) -> Image:
     """From imageRef, or from the one block device that openstackclient sends: image to local disk, deleted with it."""
     reference = server.get("imageRef") or ""
-    devices = server.get("block_device_mapping_v2") or []
-    if not isinstance(devices, list):
-        raise CloudError("Invalid input for field/attribute block_device_mapping_v2. A list is needed.")
+    devices = whole(server.get("block_device_mapping_v2"), "block_device_mapping_v2", list)
     for device in devices:
+        device = whole(device, "block_device_mapping_v2", dict)
         local = device.get("destination_type", "local") == "local" and device.get("source_type") == "image"
         if not local or str(device.get("boot_index", 0)) != "0" or len(devices) > 1:
             raise CloudError(
@@ -155,7 +154,10 @@ def _nics(ctx: Context, networks, mv: int) -> list[NicRequest] | None:
             nics.append(NicRequest(port=_lookup(Port, ctx, item["port"], "Port")))
         else:
             network = _lookup(Network, ctx, item.get("uuid"), "Network")
-            nics.append(NicRequest(network=network, fixed_ip=item.get("fixed_ip") or ""))
+            fixed_ip = text(item.get("fixed_ip"), "fixed_ip")
+            if fixed_ip and network.project_id != ctx.project_id:
+                enforce(ctx, "create_port:network_owner")
+            nics.append(NicRequest(network=network, fixed_ip=fixed_ip))
     return nics
 
 
@@ -167,11 +169,9 @@ def _lookup(model, ctx: Context, reference, word: str):
 
 
 def _groups(ctx: Context, groups) -> list[SecurityGroup] | None:
-    if not groups:
-        return None
     found = []
-    for item in groups:
-        name = str(item.get("name", "")) if isinstance(item, dict) else ""
+    for item in whole(groups, "security_groups", list):
+        name = text(whole(item, "security_groups", dict).get("name"), "security_groups")
         rows = SecurityGroup.objects.visible_to(ctx).filter(project_id=ctx.project_id)
         matches = list(rows.filter(name=name)[:2])
         if not matches:
@@ -182,11 +182,11 @@ def _groups(ctx: Context, groups) -> list[SecurityGroup] | None:
         if len(matches) > 1:
             raise CloudError(f"Several security groups are named {name}; use the id.")
         found.append(matches[0])
-    return found
+    return found or None
 
 
 def _keypair(ctx: Context, name) -> Keypair | None:
-    if not name:
+    if not text(name, "key_name"):
         return None
     keypair = Keypair.objects.visible_to(ctx).filter(name=name).first()
     if keypair is None:

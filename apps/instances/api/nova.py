@@ -58,6 +58,25 @@ def asked_version(request: HttpRequest) -> int:
     return minor
 
 
+def text(value, name: str, most: int = 255) -> str:
+    """The string, "" for null; CloudError for another kind, and for more than `most` characters."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > most:
+        raise CloudError(f"Invalid input for field/attribute {name}. A string of at most {most} is needed.")
+    return value
+
+
+def whole(value, name: str, kind: type):
+    """The value of that kind (dict or list), an empty one for null; CloudError for another kind."""
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        word = "An object" if kind is dict else "A list"
+        raise CloudError(f"Invalid input for field/attribute {name}. {word} is needed.")
+    return value
+
+
 class NovaView(ServiceView):
     """`self.mv` is the x of the microversion 2.x; paths below it exist from `since` to `until`."""
 

@@ -15,7 +15,7 @@ from apps.core.policy import enforce
 from apps.instances import consoles, operations, reads
 from apps.instances.api import launch
 from apps.instances.api.bodies import WIRE, addresses_body, server_body, server_brief
-from apps.instances.api.nova import NovaView
+from apps.instances.api.nova import NovaView, text, whole
 from apps.instances.models import Instance
 from apps.networks.models import Port, SecurityGroup
 from apps.networks.models import Status as NetworkStatus
@@ -174,7 +174,7 @@ class Servers(ServerView):
 
     def post(self, request):
         body = self.only(self.body(), {"server", "os:scheduler_hints", "OS-SCH-HNT:scheduler_hints"})
-        hints = body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints") or {}
+        hints = body.get("os:scheduler_hints") or body.get("OS-SCH-HNT:scheduler_hints")
         arguments, wants_reservation = launch.parse(self, self.body("server"), hints)
         made = operations.create_instance(self.ctx, **arguments)
         if wants_reservation:
@@ -253,7 +253,7 @@ class Server(ServerView):
         asked = self.only(self.body("server"), known, "server")
         fields: dict = {}
         if "name" in asked:
-            fields["name"] = str(asked["name"] or "")
+            fields["name"] = text(asked["name"], "name")
         if "accessIPv4" in asked:
             fields["access_ipv4"] = launch.address(asked["accessIPv4"], 4)
         if "accessIPv6" in asked:
@@ -261,7 +261,7 @@ class Server(ServerView):
         if "OS-DCF:diskConfig" in asked:
             fields["disk_config"] = launch.disk_config(asked["OS-DCF:diskConfig"])
         if "description" in asked:
-            fields["description"] = asked["description"] or ""
+            fields["description"] = text(asked["description"], "description")
         if "hostname" in asked:
             fields["hostname"] = launch._hostname(asked["hostname"]) or instance.hostname
         operations.update_instance(self.ctx, instance=instance, **fields)
@@ -295,14 +295,15 @@ class ServerAction(ServerView):
         return Response(status=202)
 
     def _reboot(self, instance, argument):
-        kind = str((argument or {}).get("type", "")).upper()
+        kind = text(whole(argument, "reboot", dict).get("type"), "type").upper()
         if kind not in ("SOFT", "HARD"):
             raise CloudError("Invalid input for field/attribute type: SOFT or HARD.")
         operations.reboot_instance(self.ctx, instance=instance, hard=kind == "HARD")
         return Response(status=202)
 
     def _lock(self, instance, argument):
-        reason = str((argument or {}).get("locked_reason") or "") if self.mv >= 73 else ""
+        reason = text(whole(argument, "lock", dict).get("locked_reason"), "locked_reason")
+        reason = reason if self.mv >= 73 else ""
         operations.lock_instance(self.ctx, instance=instance, reason=reason)
         return Response(status=202)
 
@@ -315,7 +316,7 @@ class ServerAction(ServerView):
         return Response(status=202)
 
     def _console_output(self, instance, argument):
-        length = (argument or {}).get("length")
+        length = whole(argument, "os-getConsoleOutput", dict).get("length")
         if length not in (None, -1, "-1") and not str(length).isdigit():
             raise CloudError("Invalid input for field/attribute length: a whole number is needed.")
         lines = None if length in (None, -1, "-1") else int(length)
@@ -324,7 +325,7 @@ class ServerAction(ServerView):
     def _vnc_console(self, instance, argument):
         if self.mv >= 6:
             raise CloudError("There is no such action: os-getVNCConsole")
-        kind = (argument or {}).get("type", "novnc")
+        kind = text(whole(argument, "os-getVNCConsole", dict).get("type", "novnc"), "type")
         url = RemoteConsoles.url(self, instance, "vnc", kind)
         return Response({"console": {"type": kind, "url": url}})
 
@@ -348,7 +349,7 @@ class RemoteConsoles(ServerView):
 
     def post(self, request, server_id):
         asked = self.only(self.body("remote_console"), {"protocol", "type"}, "remote_console")
-        protocol, kind = asked.get("protocol"), asked.get("type")
+        protocol, kind = (text(asked.get(key), key) for key in ("protocol", "type"))
         url = self.url(self, self.instance(server_id), protocol, kind)
         return Response({"remote_console": {"protocol": protocol, "type": kind, "url": url}})
 
