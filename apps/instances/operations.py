@@ -228,22 +228,31 @@ def hostname_of(name: str) -> str:
     return label or "instance"
 
 
+def plug(
+    ctx: Context, instance: Instance, nic: NicRequest, groups: list[SecurityGroup] | None = None
+) -> Port:
+    """The port of the card, which is the instance's now and may be plugged on its host."""
+    common = {
+        "device_id": str(instance.pk),
+        "device_owner": f"compute:{instance.host.availability_zone}",
+        "host": instance.host.name,
+        "dns_name": instance.hostname,
+    }
+    if nic.port is not None:
+        return networks.bind_port(ctx, port=nic.port, **common)
+    return networks.create_port(
+        ctx,
+        network=nic.network,
+        fixed_ips=[{"ip_address": nic.fixed_ip}] if nic.fixed_ip else None,
+        security_groups=groups,
+        **common,
+    )
+
+
 def _plug(ctx, instance, nics, groups, external_network) -> None:
-    owner = f"compute:{instance.host.availability_zone}"
-    common = {"device_id": str(instance.pk), "device_owner": owner, "host": instance.host.name}
     first = None
     for nic in nics:
-        if nic.port is not None:
-            port = networks.bind_port(ctx, port=nic.port, dns_name=instance.hostname, **common)
-        else:
-            port = networks.create_port(
-                ctx,
-                network=nic.network,
-                fixed_ips=[{"ip_address": nic.fixed_ip}] if nic.fixed_ip else None,
-                security_groups=groups,
-                dns_name=instance.hostname,
-                **common,
-            )
+        port = plug(ctx, instance, nic, groups)
         first = first or port
     if external_network is not None:
         if first is None:
@@ -260,7 +269,8 @@ def _unlocked(ctx: Context, instance: Instance) -> None:
         raise Conflict(f"Instance {instance.pk} is locked. Unlock it first.")
 
 
-def _change(ctx: Context, instance: Instance, rule: str, action: str, status: str, allowed_from) -> Instance:
+def take(ctx: Context, instance: Instance, rule: str, action: str, allowed_from) -> Instance:
+    """The instance, locked until the transaction ends, when `ctx` may do `action` and it applies now."""
     enforce(ctx, rule, instance)
     lock(instance)
     _unlocked(ctx, instance)
@@ -272,6 +282,11 @@ def _change(ctx: Context, instance: Instance, rule: str, action: str, status: st
         raise Conflict(
             f"Cannot '{action}' instance {instance.pk} while it is in vm_state {vm_state(instance)}"
         )
+    return instance
+
+
+def _change(ctx: Context, instance: Instance, rule: str, action: str, status: str, allowed_from) -> Instance:
+    take(ctx, instance, rule, action, allowed_from)
     return move(instance, status, by=ctx, action=action)
 
 

@@ -17,6 +17,8 @@ declare(
         "os_compute_api:server-metadata": MEMBER,
         "os_compute_api:os-attach-interfaces:list": READER,
         "os_compute_api:os-attach-interfaces:show": READER,
+        "os_compute_api:os-attach-interfaces:create": MEMBER,
+        "os_compute_api:os-attach-interfaces:delete": MEMBER,
         "os_compute_api:os-console-output": MEMBER,
         "os_compute_api:os-remote-consoles": MEMBER,
         "os_compute_api:os-extended-server-attributes": ADMIN,

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
+from apps.core import events
 from apps.core.errors import DriverError
 from apps.core.events import follow
 from apps.core.lifecycle import begin, end, later, mark, move, note, reconciles
@@ -11,9 +12,11 @@ from apps.images import store
 from apps.instances import configdrive, metadata
 from apps.instances.drivers import compute
 from apps.instances.drivers.base import GuestSpec, Nic, Power
+from apps.instances.interfaces import described
 from apps.instances.models import CachedImage, Instance
 from apps.instances.operations import reached
 from apps.networks import operations as networks
+from apps.networks.models import Port
 from apps.networks.models import Status as PortStatus
 
 Status = Instance.Status
@@ -40,9 +43,15 @@ def reconcile_instance(instance: Instance):
             return _observe(instance)
 
 
+def _ports_of(instance: Instance) -> list[Port]:
+    return networks.ports_of([str(instance.pk)]).get(str(instance.pk), [])
+
+
+def _nics_of(ports: list[Port]) -> tuple[Nic, ...]:
+    return tuple(Nic(str(p.pk), p.mac_address, p.network.mtu) for p in ports if not p.leaving)
+
+
 def spec_of(instance: Instance) -> GuestSpec:
-    ports = networks.ports_of([str(instance.pk)]).get(str(instance.pk), [])
-    nics = tuple(Nic(str(port.pk), port.mac_address, port.network.mtu) for port in ports)
     drive = configdrive.build(metadata.config_drive_files(instance)) if instance.config_drive else None
     return GuestSpec(
         uuid=str(instance.pk),
@@ -52,7 +61,7 @@ def spec_of(instance: Instance) -> GuestSpec:
         memory_mib=instance.ram,
         root_gib=instance.flavor_extra.get("disk", instance.disk),
         base=str(instance.image_id),
-        nics=nics,
+        nics=_nics_of(_ports_of(instance)),
         config_drive=drive,
     )
 
@@ -95,7 +104,7 @@ def _run_guest(instance: Instance, driver, spec: GuestSpec):
     relay.networks_changed(instance.host)  # its metadata service listens before the guest asks
     driver.ensure_guest(spec)
     reached(instance, "started")
-    ports = networks.ports_of([str(instance.pk)]).get(str(instance.pk), [])
+    ports = _match_nics(instance, driver)
     unbound = [port for port in ports if port.admin_state_up and port.status != PortStatus.ACTIVE]
     for port in unbound:
         follow(instance, port.pk)
@@ -127,9 +136,29 @@ def _start(instance: Instance):
     return _run_guest(instance, driver, spec_of(instance))
 
 
+def _match_nics(instance: Instance, driver) -> list[Port]:
+    """The guest has the cards of the instance's ports, which are returned; ports that it gave up are released.
+
+    A port is released only after its card is gone, and a leaving one stays so until then: whenever this is
+    cut off, the next run goes on.
+    """
+    ports = _ports_of(instance)
+    driver.ensure_nics(str(instance.pk), _nics_of(ports))
+    given_up = [port for port in ports if port.leaving]
+    if given_up:
+        with transaction.atomic():
+            Instance.objects.select_for_update().get(pk=instance.pk)  # before its ports, like the operations
+            networks.release_ports(str(instance.pk), given_up)
+            for port in given_up:
+                events.record(instance, "detach_interface", detail=described(port))
+        relay.networks_changed(instance.host)
+    return [port for port in ports if not port.leaving]
+
+
 def _stop(instance: Instance):
     if not _is_off(instance):
         return later(1)
+    _match_nics(instance, compute(instance.host.name))
     move(instance, Status.SHUTOFF, power_state=Power.OFF)
     return None
 
@@ -174,7 +203,8 @@ def _observe(instance: Instance):
     """A resting instance was marked: what does the hypervisor say?"""
     if not instance.host_id or instance.status == Status.ERROR:
         return None
-    power = compute(instance.host.name).state(str(instance.pk)).power
+    driver = compute(instance.host.name)
+    power = driver.state(str(instance.pk)).power
     if instance.status == Status.ACTIVE and power in (Power.OFF, Power.CRASHED):
         why = "The guest crashed." if power == Power.CRASHED else "The guest shut itself down."
         move(instance, Status.SHUTOFF, action="stopped", detail=why, fault=why, power_state=power)
@@ -189,6 +219,10 @@ def _observe(instance: Instance):
             detail="The guest was started on its host.",
             power_state=power,
         )
+    down = Port.objects.alive().filter(device_id=str(instance.pk)).exclude(status=PortStatus.ACTIVE)
+    if power == Power.RUNNING and down.exists():
+        relay.networks_changed(instance.host)  # its metadata service listens before a new card asks
+    _match_nics(instance, driver)
     return None
 
 

@@ -198,6 +198,7 @@ class Port(NetworkResource):
     host = models.CharField(max_length=255, blank=True, default="")  # where it may be plugged
     dns_name = models.CharField(max_length=63, blank=True, default="")  # DHCP tells it the guest
     preserve_on_delete = models.BooleanField(default=False)  # it was there before its instance, and stays
+    leaving = models.BooleanField(default=False)  # its device is giving it up, and has it until then
     security_groups = models.ManyToManyField(SecurityGroup, related_name="ports", blank=True)
 
     class Meta(NetworkResource.Meta):

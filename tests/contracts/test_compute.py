@@ -4,6 +4,7 @@ import contextlib
 import io
 import socket
 import uuid
+import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pycdlib
@@ -11,7 +12,7 @@ import pytest
 
 from apps.core.errors import DriverError
 from apps.instances import configdrive
-from apps.instances.drivers.base import Power
+from apps.instances.drivers.base import Nic, Power
 from apps.instances.drivers.fake import FakeDriver
 from tests.contracts.helpers import qemu_img, read_until, sha512, wait_for
 
@@ -21,6 +22,21 @@ def driver(request, tmp_path):
     if request.param == "libvirt":
         return request.getfixturevalue("real")
     return FakeDriver(tmp_path / "fake" if request.param == "file" else None)
+
+
+@pytest.fixture
+def cards(request):
+    """`cards(driver, uuid)`: the ports that the guest has cards for, in the hypervisor's own words."""
+
+    def cards(driver, guest: str) -> set[str]:
+        if isinstance(driver, FakeDriver):
+            return {nic["port"] for nic in driver.guests[guest]["nics"]}
+        host = request.getfixturevalue("hypervisor_host")
+        described = ET.fromstring(host.run(["virsh", "dumpxml", guest]))
+        plugs = described.iterfind("devices/interface/virtualport/parameters")
+        return {plug.get("interfaceid") for plug in plugs}
+
+    return cards
 
 
 # The contract
@@ -178,6 +194,22 @@ def test_a_guest_lives_and_every_verb_may_be_repeated(driver, new_spec):
     assert driver.state(spec.uuid).power == Power.ABSENT
     left = driver.leftovers()
     assert spec.uuid not in left.guests | left.disks
+
+
+def test_a_guest_has_exactly_the_cards_it_should(driver, running, cards):
+    """A running one gets them at once; one that is off gives them up, too."""
+    spec = running(driver)
+    second = Nic(str(uuid.uuid4()), "0a:00:00:00:01:02")
+    for _ in range(2):
+        driver.ensure_nics(spec.uuid, (*spec.nics, second))
+        assert cards(driver, spec.uuid) == {spec.nics[0].port, second.port}
+    driver.ensure_stopped(spec.uuid, hard=True)
+    for _ in range(2):
+        driver.ensure_nics(spec.uuid, (second,))
+        assert cards(driver, spec.uuid) == {second.port}
+    driver.ensure_nics(spec.uuid, spec.nics)
+    assert cards(driver, spec.uuid) == {spec.nics[0].port}
+    driver.ensure_nics(str(uuid.uuid4()), (second,))
 
 
 def test_a_disk_of_a_guest_that_never_ran_is_removed(driver, new_spec):

@@ -170,6 +170,34 @@ def test_a_port_is_up_again_after_the_sweep(ovn_host, real, running):
     ovn_host.run(["ovn-nbctl", "ls-del", "net1"])
 
 
+def test_a_running_guest_gets_a_card_and_lets_go_of_it(ovn_host, real, running, demo):
+    port = str(uuid.uuid4())
+    ovn_host.run(["ovn-nbctl", "ls-add", "net2", "--", "lsp-add", "net2", port])
+
+    def up() -> bool:
+        return ovn_host.run(["ovn-nbctl", "get", "Logical_Switch_Port", port, "up"]).strip() == "true"
+
+    def plugged() -> list[str]:
+        return [plug["iface-id"] for plug in plugs(ovn_host) if plug["vm-id"] == spec.uuid]
+
+    spec = running(real, image=demo, memory_mib=128)
+    second = Nic(port, "0a:00:00:00:00:02")
+    real.ensure_nics(spec.uuid, (*spec.nics, second))
+    wait_for(up)
+    assert plugged() == [spec.nics[0].port, port]
+    with pytest.raises(DriverError, match="let go") as refusal:  # its firmware does not listen
+        real.ensure_nics(spec.uuid, spec.nics)
+    assert not refusal.value.permanent
+    wait_for(lambda: b"login:" in real.console_log(spec.uuid, 1 << 16), 90)
+    real.ensure_nics(spec.uuid, spec.nics)
+    assert plugged() == [spec.nics[0].port]
+    wait_for(lambda: not up())
+    real.ensure_nics(spec.uuid, (*spec.nics, second))  # and it is taken back
+    wait_for(up)
+    real.ensure_no_guest(spec.uuid)
+    ovn_host.run(["ovn-nbctl", "ls-del", "net2"])
+
+
 def test_a_chatty_guest_does_not_fill_the_disk(real, running):
     spec = running(real)
     log = real.directory / spec.uuid / "console.log"

@@ -446,35 +446,3 @@ class ServerSecurityGroups(ServerView):
             "ip_range": {"cidr": rule.remote_prefix} if rule.remote_prefix else {},
             "group": {"name": remote.name, "tenant_id": remote.project_id} if remote else {},
         }
-
-
-class Interfaces(ServerView):
-    """GET /servers/{id}/os-interface[/{port}]."""
-
-    def _body(self, port: Port) -> dict:
-        body = {
-            "port_state": port.status,
-            "port_id": str(port.pk),
-            "net_id": str(port.network_id),
-            "mac_addr": port.mac_address,
-            "fixed_ips": [
-                {"subnet_id": str(fixed.subnet_id), "ip_address": fixed.address}
-                for fixed in port.fixed_ips.all()
-            ],
-        }
-        if self.mv >= 70:
-            body["tag"] = None
-        return body
-
-    def get(self, request, server_id, port_id=""):
-        instance = self.instance(server_id)
-        enforce(self.ctx, "os_compute_api:os-attach-interfaces:list", instance)
-        ports = Port.objects.filter(device_id=str(instance.pk)).exclude(status=NetworkStatus.DELETING)
-        bodies = {
-            str(p.pk): self._body(p) for p in ports.prefetch_related("fixed_ips").order_by("created_at")
-        }
-        if not port_id:
-            return Response({"interfaceAttachments": list(bodies.values())})
-        if port_id not in bodies:
-            raise NotFound(f"Instance {server_id} does not have port {port_id}.")
-        return Response({"interfaceAttachment": bodies[port_id]})

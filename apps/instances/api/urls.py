@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from apps.instances.api import flavors, servers, service
+from apps.instances.api import flavors, interfaces, servers, service
 from apps.instances.api.nova import NotThere, Version, Versions
 
 V21 = r"^/v2(?:\.1)?/(?:(?P<tenant>[0-9a-f]{32})/)?"
@@ -28,8 +28,8 @@ urlpatterns = [
     at(SERVER + "/ips", servers.ServerAddresses),
     at(SERVER + "/ips/(?P<label>[^/]+)", servers.ServerAddresses),
     at(SERVER + "/os-security-groups", servers.ServerSecurityGroups),
-    at(SERVER + "/os-interface", servers.Interfaces),
-    at(SERVER + "/os-interface/(?P<port_id>[^/]+)", servers.Interfaces),
+    at(SERVER + "/os-interface", interfaces.Interfaces),
+    at(SERVER + "/os-interface/(?P<port_id>[^/]+)", interfaces.Interface),
     at(V21 + "flavors", flavors.Flavors),
     at(V21 + "flavors/detail", flavors.FlavorsDetail),
     at(V21 + "flavors/(?P<flavor_id>[^/]+)", flavors.FlavorItem),

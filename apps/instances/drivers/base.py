@@ -97,6 +97,13 @@ class ComputeDriver(Protocol):
     def ensure_guest(self, spec: GuestSpec) -> None:
         """The guest is defined as specified and running. Its disk exists. A paused guest is resumed."""
 
+    def ensure_nics(self, uuid: str, nics: tuple[Nic, ...]) -> None:
+        """The guest, running or not, has exactly these cards; an absent guest is success.
+
+        A running guest must let go of a card: DriverError when it has not within 10 s. It loses the card when
+        it is stopped in any case.
+        """
+
     def ensure_stopped(self, uuid: str, *, hard: bool) -> bool:
         """True once the guest is off. `hard` cuts the power; else the guest is asked (ACPI) and False means: not yet."""
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from apps.core.errors import DriverError
 from apps.core.paper import Paper
 from apps.instances.drivers import fake_consoles, imagefile
-from apps.instances.drivers.base import GuestSpec, GuestState, HostInventory, Leftovers, Power
+from apps.instances.drivers.base import GuestSpec, GuestState, HostInventory, Leftovers, Nic, Power
 
 KINDS = ("bases", "disks", "guests")
 BOOT_LINES = """\
@@ -113,6 +113,11 @@ class FakeDriver(Paper):
                 "since": time.time(),
                 "asked": None,
             }
+
+    def ensure_nics(self, uuid: str, nics: tuple[Nic, ...]) -> None:
+        with self._ensured() as things:
+            if guest := things["guests"].get(uuid):
+                guest["nics"] = [asdict(nic) for nic in nics]
 
     def ensure_stopped(self, uuid: str, *, hard: bool) -> bool:
         with self._ensured() as things:

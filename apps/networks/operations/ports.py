@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db import IntegrityError, transaction
 
 from apps.core.context import Context
-from apps.core.errors import Conflict, Forbidden
+from apps.core.errors import Conflict, Forbidden, NotFound
 from apps.core.lifecycle import begin, mark, move
 from apps.core.policy import allowed, enforce
 from apps.networks.models import FixedIP, Network, Port, SecurityGroup, Status
@@ -236,9 +236,30 @@ def set_port_host(device_id: str, host: str) -> None:
 
 
 @transaction.atomic
-def release_ports(device_id: str) -> None:
-    """The device is gone: ports that were made for it are DELETING, others are free for another device."""
-    for port in Port.objects.alive().filter(device_id=device_id, router=None).order_by("pk"):
+def let_go_of_port(ctx: Context, *, port: Port, device_id: str) -> bool:
+    """The device shall give the port up; True when that is news. It stays the device's until `release_ports`.
+
+    NotFound when the port is not the device's.
+    """
+    enforce(ctx, "update_port", port)
+    if take(port).device_id != device_id:
+        raise NotFound(f"Port id {port.pk} could not be found.", kind="PortNotFound")
+    if port.leaving:
+        return False
+    write(port, ctx, "let_go", look=False, leaving=True)
+    return True
+
+
+@transaction.atomic
+def release_ports(device_id: str, given_up: Iterable[Port] | None = None) -> None:
+    """The device has no ports any more, or none of those `given_up` that are leaving it.
+
+    Ports that were made for it are DELETING, others are free for another device.
+    """
+    ports = Port.objects.alive().filter(device_id=device_id, router=None)
+    if given_up is not None:
+        ports = ports.filter(leaving=True, pk__in=[port.pk for port in given_up])
+    for port in ports.order_by("pk"):
         if port.preserve_on_delete:
             free = {
                 "device_id": "",
@@ -246,6 +267,7 @@ def release_ports(device_id: str) -> None:
                 "host": "",
                 "dns_name": "",
                 "preserve_on_delete": False,
+                "leaving": False,
             }
             write(take(port), None, "unbind", **free)
         else:

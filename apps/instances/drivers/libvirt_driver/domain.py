@@ -78,7 +78,7 @@ def domain_xml(
     if spec.config_drive is not None:
         _add_config_drive(devices, files / "config.iso")
     for nic in spec.nics:
-        _add_nic(devices, nic, userspace_datapath)
+        devices.append(interface_of(nic, userspace_datapath))
     serial = _add(devices, "serial", type="pty")
     _add(serial, "log", file=str(files / "console.log"), append="off")
     channel = _add(devices, "channel", type="unix")
@@ -155,8 +155,8 @@ def _add_source(disk: ET.Element, path: Path) -> None:
     _add(_add(disk, "source", file=str(path)), "seclabel", model="dac", relabel="no")
 
 
-def _add_nic(devices: ET.Element, nic: Nic, userspace_datapath: bool) -> None:
-    interface = _add(devices, "interface", type="bridge")
+def interface_of(nic: Nic, userspace_datapath: bool) -> ET.Element:
+    interface = ET.Element("interface", type="bridge")
     _add(interface, "mac", address=nic.mac)
     _add(interface, "source", bridge=BRIDGE)
     plug = _add(interface, "virtualport", type="openvswitch")
@@ -168,3 +168,4 @@ def _add_nic(devices: ET.Element, nic: Nic, userspace_datapath: bool) -> None:
         for side, offloads in OFFLOADS.items():
             _add(driver, side, **dict.fromkeys(offloads, "off"))
     _add(interface, "mtu", size=str(nic.mtu))
+    return interface

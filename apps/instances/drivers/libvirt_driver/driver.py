@@ -9,7 +9,8 @@ from pathlib import Path
 import libvirt
 
 from apps.core.errors import DriverError
-from apps.instances.drivers.base import GuestSpec, GuestState, HostInventory, Leftovers, Power
+from apps.instances.drivers.base import GuestSpec, GuestState, HostInventory, Leftovers, Nic, Power
+from apps.instances.drivers.libvirt_driver import nics as cards
 from apps.instances.drivers.libvirt_driver import ports
 from apps.instances.drivers.libvirt_driver.connection import Connection
 from apps.instances.drivers.libvirt_driver.domain import domain_xml, guest_state, is_ours, name_of
@@ -18,6 +19,7 @@ from apps.instances.drivers.libvirt_driver.serial import SerialLines
 
 CHEAP_SECONDS = 15  # for calls that libvirtd answers without asking QEMU
 ASK_AGAIN_SECONDS = 10  # between two power button presses: a booting guest misses the first
+LET_GO_SECONDS = 10  # that a guest has to let go of a card
 HUNG_SECONDS = 10  # a QEMU that works on one monitor command for longer is asked no more
 
 UNDEFINE = (
@@ -113,6 +115,30 @@ class LibvirtDriver(Files):
         )
         self._unplug(spec.uuid)
         self._libvirt.call(start)
+
+    def ensure_nics(self, uuid: str, nics: tuple[Nic, ...]) -> None:
+        in_user_space = self._in_user_space()
+
+        def match(connection) -> None:
+            domain = _find(connection, uuid)
+            if domain and domain.isActive():
+                cards.match(_listening(domain), nics, in_user_space, cards.LIVE)
+            if domain:
+                cards.match(domain, nics, in_user_space, cards.CONFIG)
+
+        def kept(connection) -> bool:
+            domain = _find(connection, uuid)
+            return bool(domain and domain.isActive() and cards.surplus(domain, nics, cards.LIVE))
+
+        self._libvirt.call(match)
+        deadline = time.monotonic() + LET_GO_SECONDS
+        while self._libvirt.call(kept, CHEAP_SECONDS):
+            if time.monotonic() > deadline:
+                raise DriverError(
+                    "The guest does not let go of a network card. It is asked again, and loses the card when it is "
+                    "stopped."
+                )
+            time.sleep(0.2)
 
     def ensure_stopped(self, uuid: str, *, hard: bool) -> bool:
         def stop(connection) -> bool:
