@@ -57,6 +57,7 @@ def changed(obj, action: str = "") -> None:
             "status": getattr(obj, "status", ""),
             "at": timezone.now().isoformat(),
         },
+        user_id=getattr(obj, "user_id", None) or "",  # a key pair is in no project
     )
 
 

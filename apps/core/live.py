@@ -41,9 +41,9 @@ async def _send(group: str, message: dict) -> None:
         log.warning("Page update not sent: %s", error)
 
 
-def tell(project_id: str, payload: dict) -> None:
-    """After the commit, send `payload` to the pages of the project (without one: to administrators)."""
-    group = project_group(project_id) if project_id else ADMIN_GROUP
+def tell(project_id: str, payload: dict, user_id: str = "") -> None:
+    """After the commit, send `payload` to the pages of the project; without one to the user's, or to administrators."""
+    group = project_group(project_id) if project_id else user_group(user_id) if user_id else ADMIN_GROUP
     _send_on_commit(group, {"type": "changed", "payload": payload})
 
 

@@ -289,7 +289,9 @@ class OperationView(PageView):
             if isinstance(error, NotFound) and not error.field:
                 raise  # what the page is about
             self.record(error, name=str(form.cleaned_data.get("name") or ""))
-            form.add_error(error.field if error.field in form.fields else None, error.message)
+            # The field says itself what the network API's words begin with.
+            said = error.message.removeprefix(f"Invalid input for {error.field}. Reason: ")
+            form.add_error(error.field if error.field in form.fields else None, said)
             return self.show_again(form, error)
         if self.success_message:
             messages.success(request, self.success_message)

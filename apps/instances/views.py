@@ -1,6 +1,7 @@
 """The portal's pages about instances, flavors and key pairs."""
 
 from django.contrib import messages
+from django.db import transaction
 from django.db.models import Q, prefetch_related_objects
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -9,14 +10,14 @@ from django.utils.functional import cached_property
 
 from apps.core import filters
 from apps.core.activity import activity_of
-from apps.core.errors import CloudError, NotFound
+from apps.core.errors import CloudError, Conflict, NotFound
 from apps.core.policy import allowed
 from apps.core.views import ActionView, Column, ListPage, OperationView, PageView
 from apps.instances import forms, keypairs, operations, placement, reads
 from apps.instances.api.launch import encode_user_data
 from apps.instances.models import Flavor, Instance, Keypair
 from apps.networks import operations as networks
-from apps.networks.models import FixedIP, FloatingIP
+from apps.networks.models import FixedIP, FloatingIP, Network
 from apps.quotas import operations as quotas
 
 Status = Instance.Status
@@ -290,7 +291,9 @@ class Launch(OperationView):
             "may_launch": allowed(self.ctx, "os_compute_api:servers:create"),
         }
 
+    @transaction.atomic
     def operate(self, **fields):
+        """All or nothing: a launch that is refused makes no key pair either."""
         ctx = self.ctx
         keypair = fields["keypair"]
         if fields["public_key"].strip():
@@ -326,8 +329,12 @@ class Launch(OperationView):
 
 
 def default_network(ctx):
+    """What a launch without a network would use; where that is not clear, the oldest of the project's own."""
     try:
         return networks.default_network(ctx)
+    except Conflict:
+        mine = Network.objects.visible_to(ctx).filter(project_id=ctx.project_id, external=False)
+        return mine.filter(subnets__isnull=False).order_by("created_at", "pk").first()
     except CloudError:
         return None
 
