@@ -409,7 +409,10 @@ def observe_boot(instance_id: str, step: str) -> None:
     instance = (
         Instance.objects.filter(pk=instance_id).exclude(status__in=(Status.DELETED, Status.DELETING)).first()
     )
-    if instance is not None:
+    if instance is None:
+        return
+    going_down = instance.status in (Status.REBOOTING, Status.REBOOTING_HARD) and instance.step not in Instance.STEPS
+    if not going_down:  # else it is seen of the boot before; as a step it would say that the guest has stopped
         reached(instance, step)
 
 

@@ -10,6 +10,7 @@ from apps.instances.agent.boots import Boots, SimulatedBoots
 from apps.instances.agent.guests import mark_differing
 from apps.instances.drivers.base import Power
 from apps.instances.models import BootStep, Instance
+from apps.instances.operations import reboot_instance
 from apps.networks.models import Port
 from tests.instances.conftest import *  # noqa: F403  (the cast of an instance's life)
 
@@ -167,3 +168,14 @@ def test_a_guest_that_stops_by_itself_is_seen(instance, hypervisor, settle):
     settle()
     instance.refresh_from_db()
     assert instance.status == "SHUTOFF"
+
+
+def test_while_a_guest_goes_down_nothing_is_seen_of_its_next_boot(instance, alice):
+    reboot_instance(alice, instance=instance)
+
+    async def see(boots):
+        boots.agent_connected(str(instance.pk))
+
+    watching(see)
+    instance.refresh_from_db()
+    assert (instance.step, steps(instance)) == ("", [])
