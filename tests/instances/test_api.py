@@ -270,3 +270,9 @@ def test_unknown_paths_and_methods_answer_as_nova_does(ask):
     assert ask("patch", "/servers").status_code == 405
     answer = ask("post", "/servers", body=None)
     assert answer.status_code in (400, 415)
+
+
+@pytest.mark.parametrize("pattern", ["(a%2B)%2B$", "(a|a)*b", "a*a*a*a*b", "[", "x" * 300])
+def test_patterns_that_would_keep_the_database_busy_are_refused(ask, pattern):
+    assert ask("get", f"/servers?name={pattern}").status_code == 400
+    assert ask("get", "/servers?name=^web-(a|b)[*%2B].*[0-9]%2B\\.x$").status_code == 200
