@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import models, transaction
+from django.db import close_old_connections, models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -381,16 +381,20 @@ class _Worker:
     def _renew(self) -> None:
         while True:
             time.sleep(RENEW)
-            with self._lock:
-                held = dict(self._held)
-            by_model: dict[type[Reconciled], list[str]] = {}
-            for token, model in held.items():
-                by_model.setdefault(model, []).append(token)
-            for model, tokens in by_model.items():
-                try:
-                    model._base_manager.filter(claimed_by__in=tokens).update(claimed_until=Now() + CLAIM)
-                except Exception:  # the database is away: the claim runs out, and fencing stops the run
-                    log.exception("Claims not renewed")
+            self._renew_once()
+
+    def _renew_once(self) -> None:
+        close_old_connections()  # this thread's own, which may have broken: nobody else looks after it
+        with self._lock:
+            held = dict(self._held)
+        by_model: dict[type[Reconciled], list[str]] = {}
+        for token, model in held.items():
+            by_model.setdefault(model, []).append(token)
+        for model, tokens in by_model.items():
+            try:
+                model._base_manager.filter(claimed_by__in=tokens).update(claimed_until=Now() + CLAIM)
+            except Exception:  # the database is away: the claim runs out, and fencing stops the run
+                log.exception("Claims not renewed")
 
 
 _worker = _Worker()

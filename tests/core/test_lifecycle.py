@@ -198,3 +198,11 @@ def test_another_projects_row_does_not_exist(thing, mallory, alice):
     for pk in (thing.pk, "no-uuid", ""):
         with pytest.raises(NotFound):
             Thing.objects.get_for(mallory, pk)
+
+
+def test_the_renewing_thread_looks_after_its_own_connection(monkeypatch):
+    """It is in no request and no task, so nobody else closes a connection that broke."""
+    looks = []
+    monkeypatch.setattr(lifecycle, "close_old_connections", lambda: looks.append(1))
+    lifecycle._worker._renew_once()
+    assert looks == [1]
