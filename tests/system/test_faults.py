@@ -111,6 +111,21 @@ def test_a_killed_process_costs_a_build_seconds_and_nothing_else(cloud, ids, bys
     until(lambda: server.id not in lines("virsh", "-q", "-c", "qemu:///system", "list", "--all", "--uuid"))
 
 
+def test_a_guest_outlives_the_cloud_and_is_found_again(cloud, bystander):
+    """Down and up again: the guest was never off, and nothing happened to it."""
+    (server,) = cloud.connection().compute.servers(name="bystander")
+    (pid,) = lines("pgrep", "-f", f"qemu-system.*{server.id}")
+    cloud.platform("down")
+    assert lines("pgrep", "-f", f"qemu-system.*{server.id}") == [pid]
+    cloud.platform("up")
+    cloud.platform("status")
+    until(lambda: answers(bystander), seconds=30)
+    assert cloud.connection().compute.get_server(server.id).status == "ACTIVE"
+    told = ask(cloud, "select action from core_event where object_id = ? order by id", server.id)
+    assert not {"stopped", "start", "crashed"} & {action for (action,) in told}
+    assert lines("pgrep", "-f", f"qemu-system.*{server.id}") == [pid]
+
+
 def test_a_guest_that_loses_its_host_s_qemu_is_seen_to_be_off(cloud, ids):
     """kill -9 of QEMU itself: the instance says that the guest crashed, and starts again when asked."""
     connection = cloud.connection()

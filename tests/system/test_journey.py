@@ -3,8 +3,10 @@
 import http.server
 import ipaddress
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +90,24 @@ def test_lists_name_what_a_new_project_has(cloud):
     }
     assert {"private", "public"} <= {network["Name"] for network in cloud.openstack("network", "list")}
     assert [image["Status"] for image in cloud.openstack("image", "list")] == ["active"]
+
+
+def test_the_openrc_file_is_all_that_the_client_needs(cloud):
+    """A shell, the file and the command; everywhere else its entry point is called here, which is quicker."""
+    bin_ = Path(sys.executable).parent
+    script = f'. "$0" && "{bin_}/openstack" flavor list -f value -c Name'
+    rc = str(cloud.state / "openrc-demo.sh")
+    done = subprocess.run(["sh", "-c", script, rc], capture_output=True, text=True, timeout=60, check=True)
+    assert "m1.nano" in done.stdout.split()
+
+
+def test_the_portal_alone_listens_on_tcp(cloud, server):
+    """Neither screens nor engines have a port, on any address."""
+    done = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=True)
+    listening = {line.split()[3] for line in done.stdout.splitlines()}
+    ours = {f"{OUTSIDE}:8888"}  # of this test
+    metadata = {address for address in listening if address.startswith("169.254.")}
+    assert listening - ours - metadata == {"127.0.0.1:8000"}
 
 
 def test_the_server_is_active_with_an_address(cloud, server):
