@@ -162,14 +162,17 @@ def _claim(ctx: Context, flavor: Flavor, count: int, least: int) -> int:
     """Claim room for as many as fit between `least` and `count`; returns how many."""
     if not 1 <= least <= count <= AT_ONCE:
         raise CloudError(
-            f"From min_count to max_count, between 1 and {AT_ONCE}: these are {least} and {count}.", field="count"
+            f"From min_count to max_count, between 1 and {AT_ONCE}: these are {least} and {count}.",
+            field="count",
         )
     one = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.ram}
     try:
         quotas.claim(ctx.project_id, **{resource: count * size for resource, size in one.items()})
         return count
     except QuotaExceeded as refusal:
-        fits = min((short["limit"] - short["used"]) // one[resource] for resource, short in refusal.data.items())
+        fits = min(
+            (short["limit"] - short["used"]) // one[resource] for resource, short in refusal.data.items()
+        )
     number = max(fits, least)
     quotas.claim(ctx.project_id, **{resource: number * size for resource, size in one.items()})
     return number
@@ -240,8 +243,11 @@ def plug(
     }
     if nic.port is not None:
         return networks.bind_port(ctx, port=nic.port, **common)
+    if nic.fixed_ip and nic.network.project_id != ctx.project_id:
+        enforce(ctx, "create_port:network_owner")  # in a shared network it might be the gateway's
     return networks.create_port(
         ctx,
+        project_id=instance.project_id,
         network=nic.network,
         fixed_ips=[{"ip_address": nic.fixed_ip}] if nic.fixed_ip else None,
         security_groups=groups,
@@ -411,8 +417,12 @@ def observe_boot(instance_id: str, step: str) -> None:
     )
     if instance is None:
         return
-    going_down = instance.status in (Status.REBOOTING, Status.REBOOTING_HARD) and instance.step not in Instance.STEPS
-    if not going_down:  # else it is seen of the boot before; as a step it would say that the guest has stopped
+    going_down = (
+        instance.status in (Status.REBOOTING, Status.REBOOTING_HARD) and instance.step not in Instance.STEPS
+    )
+    if (
+        not going_down
+    ):  # else it is seen of the boot before; as a step it would say that the guest has stopped
         reached(instance, step)
 
 

@@ -286,3 +286,19 @@ def test_a_strangers_network_and_port_are_not_found(instance, ask, mallory):
     assert ask("post", instance, body={"net_id": str(network.pk)}).status_code == 404
     assert ask("post", instance, body={"port_id": str(port.pk)}).status_code == 404
     assert ask("delete", instance, port.pk).status_code == 404
+
+
+def test_what_an_administrator_attaches_belongs_to_the_instances_project(instance, ada, lab):
+    shared = networks.create_network(ada, name="shared", shared=True)
+    networks.create_subnet(ada, network=shared, cidr="10.7.0.0/24")
+    port = attach_interface(ada, instance=instance, network=shared)
+    assert port.project_id == lab.pk
+    assert [group.project_id for group in port.security_groups.all()] == [lab.pk]
+
+
+def test_an_address_in_anothers_network_is_not_chosen(instance, alice, ada):
+    shared = networks.create_network(ada, name="shared", shared=True)
+    networks.create_subnet(ada, network=shared, cidr="10.7.0.0/24")
+    with pytest.raises(Forbidden):
+        attach_interface(alice, instance=instance, network=shared, fixed_ip="10.7.0.1")
+    assert attach_interface(alice, instance=instance, network=shared).project_id == alice.project_id

