@@ -73,8 +73,8 @@ class Tokens(IdentityView):
     def _identify(self, identity: dict) -> tuple[str, tuple[str, ...], Token | None]:
         """(user id, methods, the token it is made from). All methods that are named must agree on the user."""
         names = take(identity, "methods", list)
-        if not names:
-            raise CloudError("Invalid input for field 'methods': [] is too short.")
+        if not names or not all(isinstance(name, str) for name in names):
+            raise CloudError("Invalid input for field 'methods': a list of one or more names is needed.")
         users: set[str] = set()
         methods: list[str] = []
         parent = None

@@ -19,10 +19,8 @@ def extra_of(given: dict, *ours: str) -> dict:
 
 
 def no_options(given: dict) -> None:
-    if given.get("options"):
-        raise CloudError(
-            f"These options are not served: {', '.join(sorted(given['options']))}.", field="options"
-        )
+    if given.get("options") and (options := take(given, "options", dict)):
+        raise CloudError(f"These options are not served: {', '.join(sorted(options))}.", field="options")
 
 
 def domain_of(given: dict, ctx) -> Domain:
