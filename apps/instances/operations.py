@@ -417,13 +417,10 @@ def observe_boot(instance_id: str, step: str) -> None:
     )
     if instance is None:
         return
-    going_down = (
-        instance.status in (Status.REBOOTING, Status.REBOOTING_HARD) and instance.step not in Instance.STEPS
-    )
-    if (
-        not going_down
-    ):  # else it is seen of the boot before; as a step it would say that the guest has stopped
-        reached(instance, step)
+    reboots = instance.status in (Status.REBOOTING, Status.REBOOTING_HARD)
+    if reboots and instance.step not in Instance.STEPS:
+        return  # seen of the boot before; as a step it would say that the guest has stopped
+    reached(instance, step)
 
 
 def observe_plug(port_id: str) -> None:
