@@ -70,6 +70,9 @@ class RuleForm(CloudForm):
         if low and not (low.isdigit() and (not high or high.isdigit())):
             self.add_error("ports", "Ports are numbers: 443, or 8000-8010.")
             return given
+        if given.get("protocol") in ("tcp", "udp") and low and not 1 <= int(low) <= int(high or low) <= 65535:
+            self.add_error("ports", "Ports go from 1 to 65535, the lower one first.")
+            return given
         given["port_min"] = int(low) if low else None
         given["port_max"] = int(high or low) if low else None
         if given.get("protocol") == "icmp" and given["port_min"] is not None:

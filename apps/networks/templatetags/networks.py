@@ -16,6 +16,12 @@ _PROTOCOLS = {
 
 
 @register.filter
+def rules_of(group, direction: str) -> list:
+    """The rules of a group for "ingress" or "egress"."""
+    return [rule for rule in group.rules.all() if rule.direction == direction]
+
+
+@register.filter
 def rule_what(rule) -> str:
     """ "TCP 22", "UDP 6000 to 6010", "ICMP", "Everything"."""
     protocol = _PROTOCOLS.get(
