@@ -233,9 +233,12 @@ def reconcile_cached_image(cached: CachedImage):
         driver.ensure_no_base(str(image.pk))
         end(cached)
     elif cached.status == CachedImage.Status.FETCHING:
+        source = store.path_of(image.pk)
+        if not source.exists() and not driver.has_base(str(image.pk)):
+            raise DriverError(f"The data of image {image} is gone from the store.", permanent=True)
         driver.ensure_base(
             str(image.pk),
-            str(store.path_of(image.pk)),
+            str(source),
             image.disk_format,
             image.os_hash_value,
             progress=lambda percent: note(cached, step="fetching", progress=percent),

@@ -2,9 +2,11 @@ import pytest
 
 from apps.core.errors import CloudError, DriverError, Forbidden, NoValidHost, QuotaExceeded
 from apps.core.models import Event
+from apps.images import store
 from apps.instances.models import BootStep, CachedImage, Instance
 from apps.instances.operations import NicRequest, create_instance
-from apps.networks.models import Port
+from apps.networks import operations as networks
+from apps.networks.models import FloatingIP, Port
 from apps.quotas.models import Limit
 
 
@@ -142,3 +144,30 @@ def test_as_many_as_the_quota_has_room_for(host, image, flavor, private, alice, 
 def test_nobody_asks_for_a_million(host, image, flavor, private, alice):
     with pytest.raises(CloudError, match="1000000"):
         create_instance(alice, name="web", image=image, flavor=flavor, count=1000000, min_count=1)
+
+
+def test_an_image_whose_data_is_gone_ends_the_launch_and_not_the_next(launch, alice, image):
+    path = store.path_of(image.pk)
+    data = path.read_bytes()
+    path.unlink()
+    instance = launch(alice)
+    assert instance.status == "ERROR"
+    assert "gone from the store" in instance.fault
+    path.write_bytes(data)
+    assert launch(alice, name="again").status == "ACTIVE"
+
+
+def test_without_a_free_public_address_nothing_is_made(host, image, flavor, private, alice, ada):
+    public = networks.create_network(ada, name="public", external=True, physical_network="physnet1")
+    pool = [{"start": "172.24.4.2", "end": "172.24.4.2"}]  # the router's
+    networks.create_subnet(
+        ada, network=public, cidr="172.24.4.0/29", enable_dhcp=False, allocation_pools=pool
+    )
+    router = networks.create_router(alice, name="r", external_network=public)
+    networks.add_router_interface(alice, router=router, subnet=private.subnets.get())
+    ports = Port.objects.count()
+    with pytest.raises(CloudError, match="No more IP addresses"):
+        create_instance(alice, name="web", image=image, flavor=flavor, external_network=public, count=2)
+    assert not Instance.objects.exists()
+    assert not FloatingIP.objects.exists()
+    assert Port.objects.count() == ports
