@@ -73,7 +73,9 @@ def line(event: Event) -> Line:
         rest = ""
     if event.detail:
         rest += f": {event.detail}"
-    went_wrong = event.outcome == Event.Outcome.DONE and event.status and family(event.status) == "err"
+    # Down is how it shall be for a floating IP that leads nowhere, or a port of a stopped guest.
+    status = "" if event.status.upper() == "DOWN" else event.status
+    went_wrong = event.outcome == Event.Outcome.DONE and status and family(status) == "err"
     gone = event.action == "delete" or event.status.upper() == "DELETED"
     return Line(
         id=event.pk,
