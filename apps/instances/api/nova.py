@@ -189,6 +189,6 @@ class Version(NovaView):
             }
         ]
         body["links"].append(
-            {"rel": "describedby", "type": "text/html", "href": f"{base_url(request)}/docs/api"}
+            {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/api-ref/compute/"}
         )
         return Response({"version": body})
