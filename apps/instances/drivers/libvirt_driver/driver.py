@@ -130,8 +130,8 @@ class LibvirtDriver(Files):
             domain = _find(connection, uuid)
             return bool(domain and domain.isActive() and cards.surplus(domain, nics, cards.LIVE))
 
-        self._libvirt.call(match)
         deadline = time.monotonic() + LET_GO_SECONDS
+        self._libvirt.call(match)
         while self._libvirt.call(kept, CHEAP_SECONDS):
             if time.monotonic() > deadline:
                 raise DriverError(
