@@ -1,12 +1,14 @@
 """The frame of every OpenStack API: token in, plain values out, refusals in the service's own words."""
 
+import functools
 import logging
 from urllib.parse import quote
 
 import orjson
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, ValidationError
 from django.db import DataError
+from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.utils.module_loading import import_string
 from rest_framework import exceptions as drf
@@ -170,21 +172,23 @@ def after(queryset, marker: str, sort):
 
     The marker is one of `queryset`: comparing with others' rows would tell about them.
     """
-    from django.core.exceptions import ValidationError
-    from django.db.models import Q
-
     try:
         row = queryset.get(pk=marker)
     except (queryset.model.DoesNotExist, ValidationError, ValueError):
         raise CloudError(f"marker [{marker}] not found") from None
+    names = [name.lstrip("-") for name in sort]
+    values = [
+        functools.reduce(lambda value, part: getattr(value, part, None), n.split("__"), row) for n in names
+    ]
+    if None in values:
+        raise CloudError(
+            f"marker [{marker}] has no {names[values.index(None)]} to go on from; sort by another key."
+        )
     condition = Q()
-    for depth in range(len(sort)):
-        clause = Q()
-        for name in sort[:depth]:
-            clause &= Q(**{name.lstrip("-"): getattr(row, name.lstrip("-"))})
-        name = sort[depth].lstrip("-")
-        clause &= Q(**{f"{name}__{'lt' if sort[depth].startswith('-') else 'gt'}": getattr(row, name)})
-        condition |= clause
+    for depth, name in enumerate(names):
+        beyond = "lt" if sort[depth].startswith("-") else "gt"
+        equal = dict(zip(names[:depth], values[:depth], strict=True))
+        condition |= Q(**equal, **{f"{name}__{beyond}": values[depth]})
     return queryset.filter(condition)
 
 

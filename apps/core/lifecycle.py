@@ -301,11 +301,12 @@ def _call(function, obj) -> tuple[float | None, str]:
 
 def _release(obj, token: str, seen: int, wait: float | None, failed: str, failures: int) -> bool:
     values: dict = {"claimed_by": "", "claimed_until": None}
+    told = type(obj)._base_manager.filter(pk=obj.pk, claimed_by=token, status=obj.status)
     if failed:
-        values |= {"failures": F("failures") + 1, "fault": failed}
+        told.update(failures=F("failures") + 1, fault=failed)  # of this status, if it is still the row's
         wait = min(MAX_BACKOFF, 2 ** min(failures, 6))
     elif failures and obj.failures:
-        values |= {"failures": 0, "fault": ""}
+        told.update(failures=0, fault="")
     if wait is None and obj.is_promise:
         wait = 1.0  # a promise not kept yet and nothing else said: look again
     rest = Now() + timedelta(seconds=wait) if wait is not None else Value(None, models.DateTimeField())
@@ -317,7 +318,7 @@ def _release(obj, token: str, seen: int, wait: float | None, failed: str, failur
             raise ClaimLost(str(obj.pk))
         return False  # ended
     again = rows.filter(marked, due_at__isnull=False).exists()
-    if failed or "fault" in values:
+    if failed or (failures and obj.failures):
         events.changed(obj, "fault")
     if not again and wait is not None:
         _timer.ring(wait, obj._meta.label_lower, obj.pk, obj.queue)

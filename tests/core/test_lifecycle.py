@@ -206,3 +206,17 @@ def test_the_renewing_thread_looks_after_its_own_connection(monkeypatch):
     monkeypatch.setattr(lifecycle, "close_old_connections", lambda: looks.append(1))
     lifecycle._worker._renew_once()
     assert looks == [1]
+
+
+def test_a_fault_is_told_of_the_status_that_had_it(keep, thing, alice):
+    def fail(t):
+        active = lifecycle._current.set(None)
+        move(fresh(t), "removing", by=alice)
+        lifecycle._current.reset(active)
+        raise DriverError("the disk is full")
+
+    keep(fail)
+    lifecycle._run_once(lifecycle._reconcilers[LABEL], thing.pk)
+    row = fresh(thing)
+    assert (row.status, row.failures, row.fault) == ("removing", 0, "")
+    assert row.due_at is not None

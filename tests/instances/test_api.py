@@ -185,6 +185,12 @@ def test_lists_page_by_marker_and_filter(ask, launch, alice):
     assert ask("get", "/servers?status=NONSENSE").json()["servers"] == []
     assert ask("get", "/servers?limit=-1").status_code == 400
     assert ask("get", "/servers?marker=no").status_code == 400
+    paged = (
+        ask("get", "/servers?limit=2&sort_key=host&sort_dir=asc")
+        .json()["servers_links"][0]["href"]
+        .split(V21)[1]
+    )
+    assert len(ask("get", paged).json()["servers"]) == 2
     assert ask("get", "/servers?changes-since=yesterday").status_code == 400
 
 
