@@ -28,7 +28,8 @@ test-races:
 
 test-stack:
 	@$(install) --dev $(python) -m cloudpanel.platform image
-	@$(stack) pytest tests/wire tests/system tests/browser
+	@$(stack) pytest tests/system tests/browser/test_journey.py
+	@CLOUDPANEL_COMPUTE=fake $(stack) pytest tests/wire tests/browser/test_pages.py
 
 bench:
 	@$(install) --dev $(stack) $(python) -m tests.bench
