@@ -75,6 +75,13 @@ class InstanceQuerySet(VisibleQuerySet):
         return rows if deleted else rows.exclude(status=Instance.Status.DELETED)
 
 
+# What no list shows: long texts, and the kernel's own columns. A list of a hundred is a third faster without them.
+NOT_IN_LISTS = (
+    *("placement", "public_key", "admin_pass", "guest_password", "power_state"),
+    *("due_at", "marks", "claimed_by", "claimed_until", "failures"),
+)
+
+
 class Instance(Resource):
     """A virtual machine. Upper-case statuses are Nova's own; lower-case ones are promises, Nova's task states."""
 

@@ -15,12 +15,13 @@ from apps.core.policy import allowed
 from apps.core.views import ActionView, Column, ListPage, OperationView, PageView
 from apps.instances import forms, keypairs, operations, placement, reads
 from apps.instances.api.launch import encode_user_data
-from apps.instances.models import Flavor, Instance, Keypair
+from apps.instances.models import NOT_IN_LISTS, Flavor, Instance, Keypair
 from apps.networks import operations as networks
 from apps.networks.models import FixedIP, FloatingIP, Network
 from apps.quotas import operations as quotas
 
 Status = Instance.Status
+OF_IMAGES = ("image__properties", "image__tags", "image__created_at", "image__updated_at", "image__due_at")
 
 ACTIONS = {
     "start": ("start_instance", {}, "{} is starting."),
@@ -83,7 +84,8 @@ class InstanceList(ListPage):
     )
 
     def rows(self):
-        return Instance.objects.visible_to(self.ctx).select_related("image", "host")
+        rows = Instance.objects.visible_to(self.ctx).select_related("image")
+        return rows.defer(*NOT_IN_LISTS, "user_data", "metadata", "flavor_extra", "tags", *OF_IMAGES)
 
     def prepare(self, rows):
         return with_addresses(rows)

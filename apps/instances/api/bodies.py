@@ -26,7 +26,7 @@ BUILD_TASKS = {"placed": "scheduling", "disk": "block_device_mapping", "port": "
 
 
 def when(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z" if moment else None
 
 
 def when_usage(moment: datetime | None) -> str | None:

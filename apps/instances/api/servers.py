@@ -16,12 +16,14 @@ from apps.instances import consoles, operations, reads
 from apps.instances.api import launch
 from apps.instances.api.bodies import WIRE, addresses_body, server_body, server_brief
 from apps.instances.api.nova import NovaView, text, whole
-from apps.instances.models import Instance
+from apps.instances.models import NOT_IN_LISTS, Instance
 from apps.networks.models import Port, SecurityGroup
 from apps.networks.models import Status as NetworkStatus
 
 CAP = 1000
-UNSEEN = ("placement", "public_key", "admin_pass", "guest_password")  # long, and in no list
+OF_HOSTS = ("disabled_reason", "vcpus", "memory_mib", "disk_gib", "disk_free_gib", "reserved_memory_mib", "cpu_ratio",
+            "hypervisor", "hypervisor_version", "cpu_model", "virt_type", "agent_address", "created_at")  # fmt: skip
+UNSEEN = (*NOT_IN_LISTS, "boot_started_at", "step_since", *(f"host__{name}" for name in OF_HOSTS))
 SORT_KEYS = {
     "created_at": "created_at",
     "updated_at": "updated_at",
