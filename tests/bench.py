@@ -6,6 +6,7 @@ CLOUDPANEL_COMPUTE=fake python -m tests.stack python -m tests.bench
 import asyncio
 import os
 import re
+import sqlite3
 import statistics
 import sys
 import time
@@ -127,12 +128,15 @@ class Bench:
     def launches(self) -> None:
         body = self.launch_body("bench")
         accepted, active, gone = [], [], []
+        steps: dict[str, list[float]] = {}
         for _ in range(10 if FAKE else REAL_SERVERS):
             start = time.perf_counter()
             server = self.post_server(body)
             accepted.append((time.perf_counter() - start) * 1000)
             self.wait_one(server, "ACTIVE")
             active.append((time.perf_counter() - start) * 1000)
+            for step, seconds in self.steps(server).items():
+                steps.setdefault(step, []).append(seconds * 1000)
             start = time.perf_counter()
             self.http.delete(f"{URL}/compute/v2.1/servers/{server}", timeout=60).raise_for_status()
             self.wait_one(server, "")
@@ -141,7 +145,19 @@ class Bench:
         self.row("POST server -> 202", statistics.median(accepted), "ms", "<= 20 ms", n)
         bar = "<= 150 ms" if FAKE else "QEMU's own + 300 ms"
         self.row("POST server -> ACTIVE", statistics.median(active), "ms", bar, n)
+        for step, times in steps.items():
+            self.row(f"  of it, until {step}", statistics.median(times), "ms", "-", len(times))
         self.row("DELETE -> 404", statistics.median(gone), "ms", "-", n)
+
+    def steps(self, server: str) -> dict[str, float]:
+        """{step of the boot: seconds from the request to it}; read from the records, which are SQLite here."""
+        with sqlite3.connect(f"file:{self.cloud.state}/cloudpanel.sqlite3?mode=ro", uri=True) as records:
+            rows = records.execute(
+                "SELECT instances_bootstep.step, (julianday(at) - julianday(created_at)) * 86400 FROM instances_bootstep "
+                "JOIN instances_instance ON instances_instance.id = instance_id WHERE instance_id = ? ORDER BY at",
+                (server.replace("-", ""),),
+            )
+            return dict(rows.fetchall())
 
     def wait_one(self, server: str, status: str) -> None:
         deadline = time.monotonic() + 120
