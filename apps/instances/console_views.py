@@ -10,20 +10,10 @@ from apps.core.policy import allowed
 from apps.core.views import PageView, refusal_page
 from apps.instances import consoles
 from apps.instances.models import Instance
+from apps.instances.views import InstancePage
 
 SOCKET = "/ws/console"  # see apps.instances.consumers
 LINES = (100, 500, 2000)
-
-
-class InstancePage(PageView):
-    """A page about the instance `pk`. Context: `instance`, `tab`."""
-
-    tab = ""
-
-    def get_context_data(self, **kwargs):
-        rows = Instance.objects.select_related("host", "image")
-        self.instance = rows.get_for(self.ctx, self.kwargs["pk"])
-        return super().get_context_data(instance=self.instance, tab=self.tab, **kwargs)
 
 
 class InstanceConsole(InstancePage):

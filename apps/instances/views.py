@@ -115,16 +115,18 @@ def paired(addresses: list[reads.Address]) -> list[dict]:
 
 
 class InstancePage(PageView):
-    """What every page of one instance shows in its head."""
+    """A page about the instance `pk`. Context: `instance` with its addresses, `tab`, and `facts`."""
 
     tab = ""
 
+    @cached_property
     def instance(self) -> Instance:
-        return Instance.objects.select_related("image", "host").get_for(self.ctx, self.kwargs["pk"])
+        rows = Instance.objects.select_related("image", "host")
+        return with_addresses([rows.get_for(self.ctx, self.kwargs["pk"])])[0]
 
     def get_context_data(self, **kwargs):
-        instance = with_addresses([self.instance()])[0]
-        return super().get_context_data(instance=instance, tab=self.tab, **self.facts(instance), **kwargs)
+        facts = self.facts(self.instance)
+        return super().get_context_data(instance=self.instance, tab=self.tab, **facts, **kwargs)
 
     def facts(self, instance: Instance) -> dict:
         return {}
